@@ -101,7 +101,7 @@ type Linker interface {
 	Link(ctx context.Context, d digest.Digest, ttl time.Duration) (url string, err error)
 }
 
-var uploadName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}(\.(sha256|sha512)-[a-f0-9]{64,128})?$`)
+var uploadName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}(\.(sha256-[a-f0-9]{64}|sha512-[a-f0-9]{128}))?$`)
 
 // ValidUpload tells whether name may name an upload: up to 64 characters of a-z, 0-9 and -, and for an upload whose digest is
 // known first what [Named] appends. It never holds a separator or a dot that a path could misread.

@@ -26,6 +26,8 @@ var (
 	ErrClosed = errors.New("index is closed")
 	// ErrFull says that the medium has no room. What was committed before is untouched.
 	ErrFull = errors.New("no space left for the index")
+	// ErrKey says that a transaction wrote a key that is empty or longer than MaxKey.
+	ErrKey = errors.New("invalid key")
 	// ErrBusy says that another process holds the database.
 	ErrBusy = errors.New("index is in use by another process")
 )
@@ -39,7 +41,7 @@ type Pair struct {
 	Value []byte
 }
 
-// View reads.
+// View reads. A ctx that has ended makes it return the ctx's error.
 type View interface {
 	// Get returns the value of key, which is the caller's to keep, or ErrNotFound. An empty value is a value.
 	Get(ctx context.Context, key string) ([]byte, error)
@@ -52,7 +54,8 @@ type View interface {
 // Tx is a transaction. Writes are buffered: they are seen by the Tx's own reads at once and by others after the commit.
 type Tx interface {
 	View
-	// Put sets key to value. The value must not be changed afterwards.
+	// Put sets key to value. The value must not be changed afterwards. A key that is empty or longer than MaxKey makes the Update fail
+	// with ErrKey, as it does in Delete.
 	Put(key string, value []byte)
 	// Delete removes key; an absent one is no error.
 	Delete(key string)
@@ -68,6 +71,7 @@ type DB interface {
 	Update(ctx context.Context, fn func(Tx) error) error
 	// Size returns the bytes the database takes on its medium, 0 if it cannot tell.
 	Size() int64
+	// Close waits for what is under way and lets go of the medium; from then on every call returns ErrClosed. Closing again is no error.
 	Close() error
 }
 

@@ -1,0 +1,63 @@
+# What a developer types. Go knows by itself what has to be built again, so no target names files.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: bench build clean clients fuzz lint run test tools tools-extra vuln
+
+FUZZTIME  ?= 10s
+# More flags for go test: make test TESTFLAGS=-v
+TESTFLAGS ?=
+
+# run: builds and serves on 127.0.0.1:5000 with everything under ./data; the program says what to type next.
+run: build
+	@exec ./bin/entrepot serve
+
+# build: the program, in bin/entrepot.
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/entrepot ./cmd/entrepot
+
+# test: the tests that need neither root nor anything installed but Go and a C compiler (for the race detector).
+test:
+	go vet ./...
+	go test -race $(TESTFLAGS) ./...
+
+# clients: real clients against the program, as root; says what is missing and how to install it.
+clients: tools
+	go test -tags clients -count=1 $(TESTFLAGS) ./conformance/clients/...
+
+# tools: the pinned clients and checkers, in .cache/tools.
+tools:
+	@conformance/tools/build
+
+# tools-extra: containerd 2 besides, which no ordinary test needs.
+tools-extra:
+	@conformance/tools/build extra
+
+# bench: measures this registry beside others on this machine.
+bench:
+	go run ./conformance/bench
+
+# lint: formatting and what vet and staticcheck see, the tests behind build tags included.
+lint:
+	@conformance/tools/build staticcheck
+	@unformatted=$$(gofmt -l .); if [[ -n $$unformatted ]]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	.cache/tools/staticcheck ./...
+	go vet -tags clients,crash ./conformance/...
+	.cache/tools/staticcheck -tags clients,crash ./conformance/...
+
+# vuln: known vulnerabilities in what the program calls; needs the network for the database.
+vuln:
+	@conformance/tools/build govulncheck
+	.cache/tools/govulncheck ./...
+
+# fuzz: every fuzz target for FUZZTIME, one after the other.
+fuzz:
+	@{ grep -rnoE --include='*_test.go' '^func Fuzz[[:alnum:]_]+' . || true; } | while IFS=: read -r file _ found; do \
+		echo "fuzz $${found#func } in $$(dirname "$$file")"; \
+		go test -run '^$$' -fuzz "^$${found#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
+	done
+
+# clean: removes what was built, the tools too; ./data is yours and stays.
+clean:
+	rm -rf bin .cache

@@ -1,0 +1,57 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// getBlob serves a blob, whole or in ranges (distribution-spec, "Pulling blobs"; RFC 9110, section 14).
+func (a *API) getBlob(w http.ResponseWriter, r *http.Request, c call) error {
+	info, content, err := a.source.OpenBlob(r.Context(), c.name, digest.Digest(c.last))
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	describeBlob(w.Header(), info.Digest)
+	http.ServeContent(w, r, "", time.Time{}, content)
+	return nil
+}
+
+// headBlob tells of a blob (distribution-spec, "Checking if content exists in the registry"). Since a client may skip its upload because
+// of this answer, the answer is recorded.
+func (a *API) headBlob(w http.ResponseWriter, r *http.Request, c call) error {
+	info, err := a.source.Blob(r.Context(), c.name, digest.Digest(c.last))
+	if err != nil {
+		return err
+	}
+	if err := a.registry.Rely(r.Context(), info.Digest); err != nil {
+		return err
+	}
+	h := w.Header()
+	describeBlob(h, info.Digest)
+	h["Content-Length"] = []string{strconv.FormatInt(info.Size, 10)}
+	h["Accept-Ranges"] = []string{"bytes"}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// describeBlob sets what GET and HEAD have in common. Content under a digest never changes, so caches may keep it. The content is a
+// stranger's: no browser shall take it for a page of ours.
+func describeBlob(h http.Header, d digest.Digest) {
+	h["Content-Type"] = []string{"application/octet-stream"}
+	h["Docker-Content-Digest"] = []string{string(d)}
+	h["Etag"] = []string{`"` + string(d) + `"`}
+	h["Cache-Control"] = []string{"private, max-age=31536000, immutable"}
+	h["X-Content-Type-Options"] = nosniff
+}
+
+// deleteBlob takes a blob from the repository (distribution-spec, "Deleting Blobs").
+func (a *API) deleteBlob(w http.ResponseWriter, r *http.Request, c call) error {
+	if err := a.registry.DeleteBlob(a.by(r, c), c.name, digest.Digest(c.last)); err != nil {
+		return err
+	}
+	return accepted(w)
+}

@@ -1,0 +1,163 @@
+package api
+
+import (
+	"encoding/json"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/opencontainers/go-digest"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/registry"
+)
+
+// Lists are written as they are read, so their length costs no memory; pages bound them all the same.
+const (
+	maxPage       = 10_000  // entries, whatever n asks for
+	referrersPage = 4 << 20 // bytes: clients refuse a longer index
+)
+
+// getTags lists tags in byte order (distribution-spec, "Listing Tags").
+func (a *API) getTags(w http.ResponseWriter, r *http.Request, c call) error {
+	n, last, err := page(r)
+	if err != nil {
+		return err
+	}
+	name, _ := json.Marshal(c.name)
+	return writePage(w, r, a.source.Tags(r.Context(), c.name, last), n, `{"name":`+string(name)+`,"tags":[`)
+}
+
+// getCatalog lists the repositories that the caller may pull from.
+func (a *API) getCatalog(w http.ResponseWriter, r *http.Request, c call) error {
+	n, last, err := page(r)
+	if err != nil {
+		return err
+	}
+	all := a.registry.Repositories(r.Context(), last)
+	visible := func(yield func(string, error) bool) {
+		for repo, err := range all {
+			if err == nil && a.policy.Allow(r.Context(), c.who, auth.Pull, repo) != nil {
+				continue
+			}
+			if !yield(repo, err) {
+				return
+			}
+		}
+	}
+	return writePage(w, r, visible, n, `{"repositories":[`)
+}
+
+// page reads n and last. No n means a full page of the largest size.
+func page(r *http.Request) (n int, last string, err error) {
+	q := r.URL.Query()
+	n = maxPage
+	if value := q.Get("n"); value != "" {
+		asked, err := strconv.ParseUint(value, 10, 64)
+		if err != nil {
+			return 0, "", &refusal{answer: badQuery, detail: map[string]string{"parameter": "n", "value": clip(value), "hint": "n is a whole number, 0 or more"}}
+		}
+		n = int(min(asked, maxPage))
+	}
+	last = q.Get("last")
+	if len(last) > 1024 {
+		return 0, "", &refusal{answer: badQuery, detail: map[string]string{"parameter": "last", "hint": "last is an entry of the page before"}}
+	}
+	return n, last, nil
+}
+
+// writePage writes up to n entries and, if there are more, the link to the next page.
+func writePage(w http.ResponseWriter, r *http.Request, entries iter.Seq2[string, error], n int, head string) error {
+	body := append(make([]byte, 0, 4<<10), head...)
+	count, last, more := 0, "", false
+	for entry, err := range entries {
+		if err != nil {
+			return err
+		}
+		if count == n {
+			more = n > 0
+			break
+		}
+		if count > 0 {
+			body = append(body, ',')
+		}
+		body = append(append(append(body, '"'), entry...), '"') // names and tags hold nothing that JSON escapes
+		last = entry
+		count++
+	}
+	h := w.Header()
+	if more {
+		link(h, r, last, n)
+	}
+	return writeJSON(w, append(body, "]}\n"...), "application/json")
+}
+
+// link points to the next page (RFC 5988).
+func link(h http.Header, r *http.Request, last string, n int) {
+	q := r.URL.Query()
+	q.Set("last", last)
+	q.Set("n", strconv.Itoa(n))
+	next := url.URL{Path: r.URL.Path, RawQuery: q.Encode()}
+	h.Set("Link", "<"+next.String()+`>; rel="next"`)
+}
+
+func writeJSON(w http.ResponseWriter, body []byte, mediaType string) error {
+	h := w.Header()
+	h["Content-Type"] = []string{mediaType}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["X-Content-Type-Options"] = nosniff
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(body)
+	return nil
+}
+
+// getReferrers lists what refers to a manifest (distribution-spec, "Listing Referrers").
+func (a *API) getReferrers(w http.ResponseWriter, r *http.Request, c call) error {
+	n, last, err := page(r)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		n = maxPage // an index without entries would say that there are none
+	}
+	kind := r.URL.Query().Get("artifactType")
+	body := append(make([]byte, 0, 16<<10), `{"schemaVersion":2,"mediaType":"`+ocispec.MediaTypeImageIndex+`","manifests":[`...)
+	count := 0
+	var before registry.Referrer
+	for referrer, err := range a.source.Referrers(r.Context(), c.name, digest.Digest(c.last), kind, last) {
+		if err != nil {
+			return err
+		}
+		if count == n || count > 0 && len(body)+len(referrer.Descriptor) > referrersPage {
+			link(w.Header(), r, before.Cursor, n)
+			break
+		}
+		if count > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, referrer.Descriptor...)
+		before = referrer
+		count++
+	}
+	if kind != "" {
+		w.Header()["OCI-Filters-Applied"] = []string{"artifactType"}
+	}
+	return writeJSON(w, append(body, "]}"...), ocispec.MediaTypeImageIndex)
+}
+
+// getPing tells that this is a registry (distribution-spec, "Determining Support").
+func getPing(w http.ResponseWriter, r *http.Request, _ call) error {
+	h := w.Header()
+	h["Docker-Distribution-Api-Version"] = []string{"registry/2.0"}
+	h["Content-Type"] = []string{"application/json"}
+	h["Content-Length"] = []string{"2"}
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = io.WriteString(w, "{}")
+	}
+	return nil
+}

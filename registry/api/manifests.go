@@ -1,0 +1,147 @@
+package api
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/entrepot/entrepot/registry"
+)
+
+// getManifest serves a manifest's exact bytes (distribution-spec, "Pulling manifests").
+func (a *API) getManifest(w http.ResponseWriter, r *http.Request, c call) error {
+	d := digest.Digest(c.last)
+	if !strings.Contains(c.last, ":") {
+		desc, err := a.source.Resolve(r.Context(), c.name, c.last)
+		if err != nil {
+			return err
+		}
+		d = desc.Digest
+	}
+	desc, body, err := a.source.Manifest(r.Context(), c.name, d)
+	if err != nil {
+		return err
+	}
+	describe(w.Header(), desc)
+	if matches(r, desc.Digest) {
+		w.Header().Del("Content-Length")
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(body)
+	return nil
+}
+
+// headManifest tells of a manifest (distribution-spec, "Checking if content exists in the registry").
+func (a *API) headManifest(w http.ResponseWriter, r *http.Request, c call) error {
+	desc, err := a.source.Resolve(r.Context(), c.name, c.last)
+	if err != nil {
+		return err
+	}
+	describe(w.Header(), desc)
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// describe sets what GET and HEAD of a manifest have in common. Keys are written in canonical form, straight into the map.
+func describe(h http.Header, desc ocispec.Descriptor) {
+	d := string(desc.Digest)
+	h["Content-Type"] = []string{desc.MediaType}
+	h["Content-Length"] = []string{strconv.FormatInt(desc.Size, 10)}
+	h["Docker-Content-Digest"] = []string{d}
+	h["Etag"] = []string{`"` + d + `"`}
+	h["X-Content-Type-Options"] = nosniff
+}
+
+var nosniff = []string{"nosniff"}
+
+// matches tells whether the client has this content already (If-None-Match).
+func matches(r *http.Request, d digest.Digest) bool {
+	for _, value := range r.Header["If-None-Match"] {
+		for tag := range strings.SplitSeq(value, ",") {
+			tag = strings.Trim(strings.TrimPrefix(strings.TrimSpace(tag), "W/"), `"`)
+			if tag == string(d) || tag == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// putManifest stores a manifest (distribution-spec, "Pushing Manifests").
+func (a *API) putManifest(w http.ResponseWriter, r *http.Request, c call) error {
+	limit := a.registry.ManifestBytes()
+	if r.ContentLength > limit {
+		return &registry.Error{Code: registry.TooLarge, Detail: map[string]any{"limit": limit, "announced": r.ContentLength,
+			"hint": "a manifest names content; put the content itself into blobs"}}
+	}
+	var body []byte
+	err := error(nil)
+	if r.ContentLength > 0 {
+		body = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(a.body(w, r), body)
+	} else {
+		body, err = io.ReadAll(io.LimitReader(a.body(w, r), limit+1)) // one more than allowed shows that there is more
+	}
+	if err != nil {
+		return &refusal{answer: brokenOff, detail: map[string]string{"hint": "push the manifest again"}}
+	}
+	tags := r.URL.Query()["tag"]
+	if len(tags) > 0 && !strings.Contains(c.last, ":") {
+		return &refusal{answer: badQuery, detail: map[string]string{"parameter": "tag", "hint": "tags as parameters go with a push by digest"}}
+	}
+	if len(tags) > maxTags {
+		return &refusal{answer: answer{http.StatusRequestURITooLong, "UNSUPPORTED", "too many tags in one request"}, detail: map[string]int{"limit": maxTags}}
+	}
+	put, err := a.registry.PutManifest(a.by(r, c), registry.Put{
+		Repo: c.name, Ref: c.last, Tags: tags, ContentType: r.Header.Get("Content-Type"), Body: body,
+	})
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Location", "/v2/"+c.name+"/manifests/"+string(put.Descriptor.Digest))
+	h.Set("Docker-Content-Digest", string(put.Descriptor.Digest))
+	h["Content-Length"] = []string{"0"}
+	if put.Subject != "" {
+		h["OCI-Subject"] = []string{string(put.Subject)} // as the specification spells it
+	}
+	for _, tag := range tags {
+		h["OCI-Tag"] = append(h["OCI-Tag"], tag)
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// maxTags is how many tags one push may set; the specification wants at least ten.
+const maxTags = 100
+
+// deleteManifest removes a tag, or a manifest with all its tags (distribution-spec, "Content Management").
+func (a *API) deleteManifest(w http.ResponseWriter, r *http.Request, c call) error {
+	var err error
+	if strings.Contains(c.last, ":") {
+		err = a.registry.DeleteManifest(a.by(r, c), c.name, digest.Digest(c.last))
+	} else {
+		err = a.registry.DeleteTag(a.by(r, c), c.name, c.last)
+	}
+	if err != nil {
+		return err
+	}
+	return accepted(w)
+}
+
+func accepted(w http.ResponseWriter) error {
+	w.Header()["Content-Length"] = []string{"0"}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// body returns a request's body, watched: counted, and cut when it stands still.
+func (a *API) body(w http.ResponseWriter, r *http.Request) *moving {
+	return &moving{body: r.Body, conn: http.NewResponseController(w), stall: a.stall}
+}

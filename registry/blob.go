@@ -1,0 +1,310 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/entrepot/entrepot/storage/blob"
+	"github.com/entrepot/entrepot/storage/journal"
+	"github.com/entrepot/entrepot/storage/kv"
+)
+
+// keep makes the received bytes of u, which match d, a blob of repo.
+func (r *Registry) keep(ctx context.Context, repo string, d digest.Digest, u *upload) error {
+	known := false
+	switch _, err := r.index.Get(ctx, keyBlob(d)); {
+	case err == nil:
+		known = true // stored before: once is enough
+	case !errors.Is(err, kv.ErrNotFound):
+		return fault(err, "look up blob %s", d)
+	}
+	if !known && !u.inRow {
+		err := r.blobs.Commit(ctx, u.ID, d)
+		if errors.Is(err, blob.ErrUploadUnknown) {
+			// An earlier try may have come this far and failed behind it.
+			if info, statErr := r.blobs.Stat(ctx, d); statErr == nil && info.Size == u.Size {
+				err = nil
+			}
+		}
+		if err != nil {
+			return fault(err, "store blob %s", d)
+		}
+	}
+	var added int64
+	err := r.index.Update(ctx, func(tx kv.Tx) error {
+		added = 0
+		_, err := tx.Get(ctx, keyBlob(d))
+		if errors.Is(err, kv.ErrNotFound) {
+			if known {
+				return errVanished
+			}
+			added = u.Size
+			now := r.now()
+			tx.Put(keyBlob(d), stock{size: u.Size, committed: now, touched: now}.row())
+			if u.inRow {
+				tx.Put(keyData(d), u.bytes)
+				tx.Put(keySettle(d), []byte("data"))
+			}
+		} else if err != nil {
+			return err
+		}
+		return r.hold(ctx, tx, repo, d, u.Size, journal.Event{Action: "blob.push"})
+	})
+	if errors.Is(err, errVanished) { // swept away since we looked; the bytes are still in the upload
+		return r.keep(ctx, repo, d, u)
+	}
+	if err == nil {
+		r.stored.Add(added)
+		if added > 0 && u.inRow {
+			r.nudgeSettle()
+		}
+	}
+	return fault(err, "record blob %s of %s", d, repo)
+}
+
+var errVanished = errors.New("blob vanished")
+
+// hold lets repo read the blob, and records it unless it already could.
+func (r *Registry) hold(ctx context.Context, tx kv.Tx, repo string, d digest.Digest, size int64, e journal.Event) error {
+	if _, err := tx.Get(ctx, keyHold(repo, d)); !errors.Is(err, kv.ErrNotFound) {
+		return err
+	}
+	putHold(tx, repo, d, size, r.now())
+	e.Repo, e.Digest, e.Size, e.Result = repo, string(d), size, "ok"
+	journal.Append(ctx, tx, e)
+	return nil
+}
+
+func putHold(tx kv.Tx, repo string, d digest.Digest, size int64, since time.Time) {
+	tx.Put(keyHold(repo, d), strconv.AppendInt(append(strconv.AppendInt(nil, size, 10), '\t'), since.UnixMilli(), 10))
+	tx.Put(keyHeld(d, repo), nil)
+}
+
+func dropHold(tx kv.Tx, repo string, d digest.Digest) {
+	tx.Delete(keyHold(repo, d))
+	tx.Delete(keyHeld(d, repo))
+}
+
+// Blob tells of a blob that repo may read; another repository's right to it is of no use.
+func (r *Registry) Blob(ctx context.Context, repo string, d digest.Digest) (blob.Info, error) {
+	if err := checkName(repo); err != nil {
+		return blob.Info{}, err
+	}
+	if err := checkDigest(d); err != nil {
+		return blob.Info{}, err
+	}
+	row, err := r.index.Get(ctx, keyHold(repo, d))
+	if errors.Is(err, kv.ErrNotFound) {
+		return blob.Info{}, &Error{Code: BlobUnknown, Detail: map[string]string{"name": repo, "digest": string(d)}}
+	}
+	if err != nil {
+		return blob.Info{}, fault(err, "look up blob %s of %s", d, repo)
+	}
+	size, err := strconv.ParseInt(fields(string(row))[0], 10, 64)
+	if err != nil {
+		return blob.Info{}, fault(errRow, "look up blob %s of %s", d, repo)
+	}
+	return blob.Info{Digest: d, Size: size}, nil
+}
+
+// Rely records that a client was told that the blob is here, so that it will skip its upload: from now on a sweeper lets the blob be for a
+// while. It costs a write only if the last one is old.
+func (r *Registry) Rely(ctx context.Context, d digest.Digest) error {
+	row, err := r.index.Get(ctx, keyBlob(d))
+	if err == nil {
+		var s stock
+		if s, err = parseStock(row); err == nil && r.now().Sub(s.touched) < touchEvery {
+			return nil
+		}
+	}
+	if err != nil {
+		return fault(err, "look up blob %s", d)
+	}
+	return fault(r.index.Update(ctx, func(tx kv.Tx) error {
+		row, err := tx.Get(ctx, keyBlob(d))
+		if err != nil {
+			return err
+		}
+		s, err := parseStock(row)
+		if err != nil {
+			return err
+		}
+		s.touched = r.now()
+		tx.Put(keyBlob(d), s.row())
+		return nil
+	}), "touch blob %s", d)
+}
+
+// OpenBlob opens a blob that repo may read.
+func (r *Registry) OpenBlob(ctx context.Context, repo string, d digest.Digest) (blob.Info, io.ReadSeekCloser, error) {
+	info, err := r.Blob(ctx, repo, d)
+	if err != nil {
+		return info, nil, err
+	}
+	content, err := r.openContent(ctx, info)
+	return info, content, fault(err, "open blob %s", d)
+}
+
+// openContent opens bytes wherever they lie, whoever holds them.
+func (r *Registry) openContent(ctx context.Context, info blob.Info) (io.ReadSeekCloser, error) {
+	if info.Size <= smallBlob {
+		data, err := r.index.Get(ctx, keyData(info.Digest))
+		if err == nil {
+			return inMemory{bytes.NewReader(data)}, nil
+		}
+		if !errors.Is(err, kv.ErrNotFound) {
+			return nil, err
+		}
+	}
+	rc, err := r.blobs.Open(ctx, info.Digest, 0)
+	if err != nil {
+		return nil, err
+	}
+	if f, ok := rc.(io.ReadSeekCloser); ok {
+		return f, nil
+	}
+	return &reopening{ctx: ctx, store: r.blobs, info: info, rc: rc}, nil
+}
+
+type inMemory struct{ *bytes.Reader }
+
+func (inMemory) Close() error { return nil }
+
+// reopening seeks in content of a store that only reads onwards, by opening it anew where it is wanted.
+type reopening struct {
+	ctx   context.Context
+	store blob.Reader
+	info  blob.Info
+	rc    io.ReadCloser // nil: to be opened at pos
+	pos   int64
+}
+
+func (o *reopening) Read(p []byte) (n int, err error) {
+	if o.rc == nil {
+		if o.rc, err = o.store.Open(o.ctx, o.info.Digest, o.pos); err != nil {
+			return 0, err
+		}
+	}
+	n, err = o.rc.Read(p)
+	o.pos += int64(n)
+	return n, err
+}
+
+func (o *reopening) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += o.pos
+	case io.SeekEnd:
+		offset += o.info.Size
+	}
+	if offset < 0 {
+		return 0, errors.New("seek before the beginning")
+	}
+	if offset != o.pos {
+		_ = o.Close()
+		o.rc, o.pos = nil, offset
+	}
+	return offset, nil
+}
+
+func (o *reopening) Close() error {
+	if o.rc == nil {
+		return nil
+	}
+	return o.rc.Close()
+}
+
+// Mount lets repo read a blob that another repository holds, without its bytes passing again (distribution-spec, "Mounting a blob from
+// another repository"). from may be empty: then any repository will do that may, the caller's knowledge of who may read what, agrees to. It tells
+// whether there was one.
+func (r *Registry) Mount(ctx context.Context, repo string, d digest.Digest, from string, may func(repo string) bool) (bool, error) {
+	if err := checkName(repo); err != nil {
+		return false, err
+	}
+	if err := checkDigest(d); err != nil {
+		return false, err
+	}
+	if from != "" {
+		if !ValidName(from) || !may(from) {
+			return false, nil
+		}
+	} else {
+		source, err := r.holder(ctx, d, may)
+		if err != nil || source == "" {
+			return false, err
+		}
+		from = source
+	}
+	info, err := r.Blob(ctx, from, d)
+	if Code(err) == BlobUnknown {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	err = r.index.Update(ctx, func(tx kv.Tx) error {
+		if _, err := tx.Get(ctx, keyHold(from, d)); err != nil {
+			return err // it went in this moment
+		}
+		row, err := tx.Get(ctx, keyBlob(d))
+		if err != nil {
+			return err
+		}
+		s, err := parseStock(row)
+		if err != nil {
+			return err
+		}
+		s.touched = r.now()
+		tx.Put(keyBlob(d), s.row())
+		return r.hold(ctx, tx, repo, d, info.Size, journal.Event{Action: "blob.mount", From: from})
+	})
+	if errors.Is(err, kv.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, fault(err, "mount blob %s from %s into %s", d, from, repo)
+}
+
+// holder finds a repository that holds d and that may admits, among the first hundred.
+func (r *Registry) holder(ctx context.Context, d digest.Digest, may func(string) bool) (string, error) {
+	prefix := of(prefixHeld, string(d))
+	from, to := kv.Prefix(prefix)
+	looked := 0
+	for pair, err := range r.index.Scan(ctx, from, to) {
+		if err != nil {
+			return "", fault(err, "look for blob %s", d)
+		}
+		if repo := strings.TrimPrefix(pair.Key, prefix); may(repo) {
+			return repo, nil
+		}
+		if looked++; looked == 100 {
+			break
+		}
+	}
+	return "", nil
+}
+
+// DeleteBlob takes the blob from repo. Other repositories that hold it keep it.
+func (r *Registry) DeleteBlob(ctx context.Context, repo string, d digest.Digest) error {
+	info, err := r.Blob(ctx, repo, d)
+	if err != nil {
+		return err
+	}
+	return fault(r.index.Update(ctx, func(tx kv.Tx) error {
+		if _, err := tx.Get(ctx, keyHold(repo, d)); err != nil {
+			if errors.Is(err, kv.ErrNotFound) {
+				return &Error{Code: BlobUnknown, Detail: map[string]string{"name": repo, "digest": string(d)}}
+			}
+			return err
+		}
+		dropHold(tx, repo, d)
+		journal.Append(ctx, tx, journal.Event{Action: "blob.delete", Repo: repo, Digest: string(d), Size: info.Size, Result: "ok"})
+		return nil
+	}), "delete blob %s of %s", d, repo)
+}

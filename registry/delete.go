@@ -1,0 +1,111 @@
+package registry
+
+import (
+	"context"
+	"errors"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/entrepot/entrepot/storage/journal"
+	"github.com/entrepot/entrepot/storage/kv"
+)
+
+// DeleteTag removes a tag; the manifest that it named stays (distribution-spec, "Deleting tags").
+func (r *Registry) DeleteTag(ctx context.Context, repo, tag string) error {
+	if err := checkName(repo); err != nil {
+		return err
+	}
+	if err := checkTag(tag); err != nil {
+		return err
+	}
+	return fault(r.index.Update(ctx, func(tx kv.Tx) error {
+		row, err := tx.Get(ctx, keyTag(repo, tag))
+		if errors.Is(err, kv.ErrNotFound) {
+			return manifestUnknown(repo, tag)
+		}
+		if err != nil {
+			return err
+		}
+		was, err := parseStored(row)
+		if err != nil {
+			return err
+		}
+		deleteTag(ctx, tx, repo, tag, was.Digest)
+		return nil
+	}), "delete tag %s of %s", tag, repo)
+}
+
+func deleteTag(ctx context.Context, tx kv.Tx, repo, tag string, d digest.Digest) {
+	dropTag(tx, repo, tag, d)
+	journal.Append(ctx, tx, journal.Event{Action: "tag.delete", Repo: repo, Tag: tag, From: string(d), Result: "ok"})
+}
+
+func dropTag(tx kv.Tx, repo, tag string, d digest.Digest) {
+	tx.Delete(keyTag(repo, tag))
+	tx.Delete(keyNamed(repo, d, tag))
+}
+
+// DeleteManifest removes a manifest from repo with all tags that name it there (distribution-spec, "Deleting Manifests"). What refers to it, and
+// other repositories that have it, keep what they have.
+func (r *Registry) DeleteManifest(ctx context.Context, repo string, d digest.Digest) error {
+	if err := checkName(repo); err != nil {
+		return err
+	}
+	if err := checkDigest(d); err != nil {
+		return err
+	}
+	return fault(r.index.Update(ctx, func(tx kv.Tx) error {
+		was, tags, err := dropRevision(ctx, tx, repo, d)
+		if err != nil {
+			return err
+		}
+		for _, tag := range tags {
+			deleteTag(ctx, tx, repo, tag, d)
+		}
+		journal.Append(ctx, tx, journal.Event{Action: "manifest.delete", Repo: repo, Digest: string(d), MediaType: was.MediaType, Size: was.Size, Result: "ok"})
+		return nil
+	}), "delete manifest %s of %s", d, repo)
+}
+
+// dropRevision removes all rows by which repo has the manifest, but for the tags that name it, which it returns.
+func dropRevision(ctx context.Context, tx kv.Tx, repo string, d digest.Digest) (was Stored, tags []string, err error) {
+	row, err := tx.Get(ctx, keyRev(repo, d))
+	if errors.Is(err, kv.ErrNotFound) {
+		return was, nil, manifestUnknown(repo, string(d))
+	}
+	if err != nil {
+		return was, nil, err
+	}
+	if was, err = parseStored(row); err != nil {
+		return was, nil, err
+	}
+	body, err := tx.Get(ctx, keyMan(d))
+	if err != nil {
+		return was, nil, err
+	}
+	m, err := ParseManifest(was.MediaType, d, body)
+	if err != nil {
+		return was, nil, err
+	}
+	for _, child := range m.children() {
+		tx.Delete(keyEdge(child, repo, d))
+	}
+	if m.Subject != nil {
+		tx.Delete(keyRef(repo, m.Subject.Digest, m.ReferrerType(), d))
+	}
+	prefix := of(prefixNamed, repo, string(d))
+	from, to := kv.Prefix(prefix)
+	for pair, err := range tx.Scan(ctx, from, to) {
+		if err != nil {
+			return was, nil, err
+		}
+		tags = append(tags, pair.Key[len(prefix):])
+	}
+	tx.Delete(keyRev(repo, d))
+	from, to = kv.Prefix(of(prefixRev, repo))
+	for _, err := range tx.Scan(ctx, from, to) {
+		return was, tags, err // it has another manifest
+	}
+	tx.Delete(keyRepo(repo))
+	return was, tags, nil
+}

@@ -1,0 +1,80 @@
+package registry
+
+import (
+	"github.com/opencontainers/go-digest"
+)
+
+// IndexVersion is the version of the table below. An index of a newer version is refused; an older one is brought up at Open.
+//
+//	1  first release
+const IndexVersion = 1
+
+// The table of keys. Parts are joined by '!', which no name, tag or digest holds and which sorts before every character that they
+// may hold, so that keys sort as their names do.
+//
+//	meta/version                         the table's version
+//	meta/segment                         first sealed journal line that is not yet in a closed segment, and the open segment's digest
+//	repo/<repo>                          when the repository got its first manifest; exists while it has one
+//	blob/<d>                             size, committed, touched
+//	data/<d>                             a small blob's bytes
+//	hold/<repo>!<d>                      size, since; the repository may read the blob
+//	held/<d>!<repo>                      nothing; the same, seen from the blob
+//	man/<d>                              a manifest's bytes
+//	rev/<repo>!<d>                       the manifest's descriptor, when and by whom it was pushed; the repository has the manifest
+//	tag/<repo>!<tag>                     the same, as the tag names it
+//	named/<repo>!<d>!<tag>               nothing; the manifest has the tag
+//	ref/<repo>!<subject>!<type>!<d>      the referrer's descriptor as JSON
+//	edge/<child>!<repo>!<manifest>       nothing; the manifest keeps the child alive
+//	settle/<d>                           man or data; bytes to be copied to the blob store
+//	segment/<from>                       digest of the journal's segment that begins at line <from>
+//	upload/<repo>!<id>                   (in the uploads' own database) an upload's state
+//
+// journal/… belongs to the journal.
+const (
+	keyVersion = "meta/version"
+	keySegment = "meta/segment"
+
+	prefixRepo    = "repo/"
+	prefixBlob    = "blob/"
+	prefixData    = "data/"
+	prefixHold    = "hold/"
+	prefixHeld    = "held/"
+	prefixMan     = "man/"
+	prefixRev     = "rev/"
+	prefixTag     = "tag/"
+	prefixNamed   = "named/"
+	prefixRef     = "ref/"
+	prefixEdge    = "edge/"
+	prefixSettle  = "settle/"
+	prefixSegment = "segment/"
+	prefixUpload  = "upload/"
+)
+
+func keyRepo(repo string) string                  { return prefixRepo + repo }
+func keyBlob(d digest.Digest) string              { return prefixBlob + string(d) }
+func keyData(d digest.Digest) string              { return prefixData + string(d) }
+func keyHold(repo string, d digest.Digest) string { return prefixHold + repo + "!" + string(d) }
+func keyHeld(d digest.Digest, repo string) string { return prefixHeld + string(d) + "!" + repo }
+func keyMan(d digest.Digest) string               { return prefixMan + string(d) }
+func keyRev(repo string, d digest.Digest) string  { return prefixRev + repo + "!" + string(d) }
+func keyTag(repo, tag string) string              { return prefixTag + repo + "!" + tag }
+func keySettle(d digest.Digest) string            { return prefixSettle + string(d) }
+func keySegmentAt(from string) string             { return prefixSegment + from }
+func keyUpload(repo, id string) string            { return prefixUpload + repo + "!" + id }
+func keyNamed(repo string, d digest.Digest, tag string) string {
+	return prefixNamed + repo + "!" + string(d) + "!" + tag
+}
+func keyRef(repo string, subject digest.Digest, kind string, d digest.Digest) string {
+	return prefixRef + repo + "!" + string(subject) + "!" + kind + "!" + string(d)
+}
+func keyEdge(child digest.Digest, repo string, man digest.Digest) string {
+	return prefixEdge + string(child) + "!" + repo + "!" + string(man)
+}
+
+// of returns the prefix of all keys that hold parts of one repository (or of whatever the parts name).
+func of(prefix string, parts ...string) string {
+	for _, p := range parts {
+		prefix += p + "!"
+	}
+	return prefix
+}

@@ -1,0 +1,278 @@
+package registry
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Media types of the manifests that are kept. Docker's own are stored byte for byte as OCI's are.
+const (
+	TypeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	TypeDockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+)
+
+// Manifest is a manifest or an index, judged: what of it the registry needs to know.
+type Manifest struct {
+	Descriptor  ocispec.Descriptor   // of the document itself: media type, digest, size, artifact type
+	Config      *ocispec.Descriptor  // nil for an index
+	Layers      []ocispec.Descriptor // of an image or artifact manifest
+	Manifests   []ocispec.Descriptor // of an index
+	Subject     *ocispec.Descriptor  // what it refers to
+	Annotations map[string]string
+}
+
+// Index tells whether the document is an index (a manifest list).
+func (m *Manifest) Index() bool { return isIndex(m.Descriptor.MediaType) }
+
+func isIndex(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageIndex || mediaType == TypeDockerList
+}
+
+func isManifest(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageManifest || mediaType == TypeDockerManifest
+}
+
+// ReferrerType is the artifactType under which the manifest stands in a referrers list: its own, else for an image manifest its
+// config's media type (distribution-spec, "Listing Referrers").
+func (m *Manifest) ReferrerType() string {
+	if m.Descriptor.ArtifactType == "" && m.Config != nil {
+		return m.Config.MediaType
+	}
+	return m.Descriptor.ArtifactType
+}
+
+// needed returns the blobs that must be held by the repository before the manifest may be stored. Layers that may not be distributed need
+// not be there; an index may be sparse, so its children need not either.
+func (m *Manifest) needed() []ocispec.Descriptor {
+	if m.Config == nil {
+		return nil
+	}
+	need := []ocispec.Descriptor{*m.Config}
+	for _, l := range m.Layers {
+		if !strings.Contains(l.MediaType, ".nondistributable.") && !strings.Contains(l.MediaType, ".foreign.") {
+			need = append(need, l)
+		}
+	}
+	return need
+}
+
+// children yields every digest that the manifest keeps alive.
+func (m *Manifest) children() []digest.Digest {
+	all := make([]digest.Digest, 0, len(m.Layers)+len(m.Manifests)+2)
+	for _, group := range [][]ocispec.Descriptor{one(m.Config), m.Layers, m.Manifests, one(m.Subject)} {
+		for _, d := range group {
+			all = append(all, d.Digest)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func one(d *ocispec.Descriptor) []ocispec.Descriptor {
+	if d == nil {
+		return nil
+	}
+	return []ocispec.Descriptor{*d}
+}
+
+// ParseManifest judges a manifest's bytes. contentType is what the client called it; parameters are ignored, and empty means that the
+// document says itself what it is. d is the digest under which it is to be stored.
+//
+// Refused, as ManifestInvalid with all that is wrong in the detail: documents that are not one JSON object; keys given twice;
+// a mediaType that contradicts contentType; layers and manifests at once (CVE-2021-41190); descriptors that are no descriptors.
+// Unknown fields are welcome and kept.
+func ParseManifest(contentType string, d digest.Digest, body []byte) (*Manifest, error) {
+	var faults []string
+	refuse := func(format string, args ...any) { faults = append(faults, clip(fmt.Sprintf(format, args...))) }
+
+	top, err := topLevel(body)
+	if err != nil {
+		return nil, invalid(err.Error())
+	}
+	m := &Manifest{Descriptor: ocispec.Descriptor{Digest: d, Size: int64(len(body))}}
+	var own, artifactType string
+	var version int
+	read := func(key string, into any) bool {
+		raw, ok := top[key]
+		if !ok || string(raw) == "null" {
+			return false
+		}
+		if err := json.Unmarshal(raw, into); err != nil {
+			refuse("%s: %v", key, plain(err))
+			return false
+		}
+		return true
+	}
+	read("mediaType", &own)
+	read("artifactType", &artifactType)
+	hasVersion := read("schemaVersion", &version)
+	hasConfig := read("config", &m.Config)
+	hasLayers := read("layers", &m.Layers)
+	hasManifests := read("manifests", &m.Manifests)
+	read("subject", &m.Subject)
+	read("annotations", &m.Annotations)
+
+	mediaType := own
+	if contentType != "" {
+		if parsed, _, err := mime.ParseMediaType(contentType); err == nil {
+			mediaType = parsed
+		} else {
+			refuse("Content-Type %q: %v", contentType, err)
+		}
+	}
+	switch {
+	case own != "" && mediaType != own:
+		refuse("mediaType is %s but Content-Type says %s: they must be the same", own, mediaType)
+	case mediaType == "" && hasManifests:
+		mediaType = ocispec.MediaTypeImageIndex
+	case mediaType == "" && hasConfig:
+		mediaType = ocispec.MediaTypeImageManifest
+	}
+	m.Descriptor.MediaType, m.Descriptor.ArtifactType = mediaType, artifactType
+
+	if !hasVersion || version != 2 {
+		refuse("schemaVersion must be 2")
+	}
+	if hasManifests && (hasLayers || hasConfig) {
+		refuse("layers or config and manifests at once: a document is either an image manifest or an index")
+	}
+	switch {
+	case isIndex(mediaType):
+		if !hasManifests {
+			refuse("manifests is missing: an index lists its manifests, if only []")
+		}
+	case isManifest(mediaType):
+		if !hasConfig {
+			refuse("config is missing: an image manifest names its config")
+		}
+	default:
+		refuse("media type %q is not kept here: use %s, %s, %s or %s", mediaType,
+			ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, TypeDockerManifest, TypeDockerList)
+	}
+	if len(artifactType) > 255 || strings.ContainsFunc(artifactType, control) {
+		refuse("artifactType must be a media type of at most 255 characters")
+	}
+	judge := func(where string, d *ocispec.Descriptor) {
+		switch {
+		case !ValidDigest(string(d.Digest)):
+			refuse("%s: digest %q is not a sha256 or sha512 digest", where, d.Digest)
+		case d.Size < 0:
+			refuse("%s: size %d is negative", where, d.Size)
+		case len(d.MediaType) > 255 || strings.ContainsFunc(d.MediaType, control):
+			refuse("%s: mediaType must be a media type of at most 255 characters", where)
+		case len(d.Data) > 0 && (int64(len(d.Data)) != d.Size || d.Digest.Algorithm().FromBytes(d.Data) != d.Digest):
+			refuse("%s: data does not match its digest and size", where)
+		}
+	}
+	if m.Config != nil {
+		judge("config", m.Config)
+	}
+	if m.Subject != nil {
+		judge("subject", m.Subject)
+	}
+	for i := range m.Layers {
+		judge(fmt.Sprintf("layers[%d]", i), &m.Layers[i])
+	}
+	for i := range m.Manifests {
+		judge(fmt.Sprintf("manifests[%d]", i), &m.Manifests[i])
+	}
+	if len(faults) > 0 {
+		return nil, invalid(faults...)
+	}
+	return m, nil
+}
+
+// invalid refuses a manifest with what is wrong about it; a document with thousands of faults is told of the first.
+func invalid(faults ...string) error {
+	if more := len(faults) - 20; more > 0 {
+		faults = append(faults[:20:20], fmt.Sprintf("and %d more", more))
+	}
+	return &Error{Code: ManifestInvalid, Detail: map[string]any{"faults": faults}}
+}
+
+func control(r rune) bool { return r < ' ' || r == 0x7f }
+
+// plain takes Go's own words out of a JSON error.
+func plain(err error) string {
+	if t, ok := err.(*json.UnmarshalTypeError); ok {
+		return "a JSON " + t.Value + " does not belong here"
+	}
+	return err.Error()
+}
+
+// topLevel splits a JSON object into its members, by exact key. A key that stands twice is refused: two readers could each see another
+// document (encoding/json would take the last one and match keys in any case).
+func topLevel(body []byte) (map[string]json.RawMessage, error) {
+	if !json.Valid(body) {
+		var any json.RawMessage
+		if err := json.Unmarshal(body, &any); err != nil {
+			return nil, fmt.Errorf("not a JSON document: %v", err)
+		}
+		return nil, fmt.Errorf("not a JSON document")
+	}
+	rest := bytes.TrimLeft(body, " \t\r\n")
+	if len(rest) == 0 || rest[0] != '{' {
+		return nil, fmt.Errorf("not a JSON object")
+	}
+	top := make(map[string]json.RawMessage, 8)
+	for i := 1; ; {
+		i = skip(rest, i, " \t\r\n,")
+		if rest[i] == '}' {
+			return top, nil
+		}
+		end := value(rest, i)
+		var key string
+		if err := json.Unmarshal(rest[i:end], &key); err != nil {
+			return nil, err
+		}
+		i = skip(rest, end, " \t\r\n:")
+		end = value(rest, i)
+		if _, twice := top[key]; twice {
+			return nil, fmt.Errorf("%q stands twice", clip(key))
+		}
+		top[key] = rest[i:end]
+		i = end
+	}
+}
+
+func skip(b []byte, i int, chars string) int {
+	for strings.IndexByte(chars, b[i]) >= 0 {
+		i++
+	}
+	return i
+}
+
+// value returns where the value that begins at i ends. The bytes are known to be valid JSON.
+func value(b []byte, i int) int {
+	depth := 0
+	for {
+		switch b[i] {
+		case '"':
+			for i++; b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case ' ', '\t', '\r', '\n', ',', ':':
+		default: // a number or a word
+			for i+1 < len(b) && strings.IndexByte(" \t\r\n,:]}", b[i+1]) < 0 {
+				i++
+			}
+		}
+		i++
+		if depth == 0 {
+			return i
+		}
+	}
+}

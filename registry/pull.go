@@ -1,0 +1,157 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/entrepot/entrepot/storage/kv"
+)
+
+var _ Source = (*Registry)(nil)
+
+// Resolve returns what a tag or a digest names.
+func (r *Registry) Resolve(ctx context.Context, repo, ref string) (ocispec.Descriptor, error) {
+	s, err := r.Stored(ctx, repo, ref)
+	return s.Descriptor, err
+}
+
+// Stored returns what a tag or a digest names, with when and by whom it was pushed.
+func (r *Registry) Stored(ctx context.Context, repo, ref string) (Stored, error) {
+	if err := checkName(repo); err != nil {
+		return Stored{}, err
+	}
+	var key string
+	if strings.Contains(ref, ":") {
+		if err := checkDigest(digest.Digest(ref)); err != nil {
+			return Stored{}, err
+		}
+		key = keyRev(repo, digest.Digest(ref))
+	} else {
+		if err := checkTag(ref); err != nil {
+			return Stored{}, err
+		}
+		key = keyTag(repo, ref)
+	}
+	row, err := r.index.Get(ctx, key)
+	if errors.Is(err, kv.ErrNotFound) {
+		return Stored{}, manifestUnknown(repo, ref)
+	}
+	if err != nil {
+		return Stored{}, fault(err, "look up %s in %s", ref, repo)
+	}
+	s, err := parseStored(row)
+	return s, fault(err, "look up %s in %s", ref, repo)
+}
+
+func manifestUnknown(repo, ref string) error {
+	return &Error{Code: ManifestUnknown, Detail: map[string]string{"name": repo, "reference": ref}}
+}
+
+// Manifest returns a manifest of repo. It reads the index alone.
+func (r *Registry) Manifest(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, []byte, error) {
+	s, err := r.Stored(ctx, repo, string(d))
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	body, err := r.index.Get(ctx, keyMan(d))
+	return s.Descriptor, body, fault(err, "read manifest %s", d)
+}
+
+// Tags yields repo's tags after the given one, in byte order. A repository that holds nothing is NameUnknown.
+func (r *Registry) Tags(ctx context.Context, repo, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if err := r.checkRepo(ctx, repo); err != nil {
+			yield("", err)
+			return
+		}
+		prefix := of(prefixTag, repo)
+		for pair, err := range r.scanAfter(ctx, prefix, after) {
+			if err != nil {
+				yield("", fault(err, "list tags of %s", repo))
+				return
+			}
+			if !yield(pair.Key[len(prefix):], nil) {
+				return
+			}
+		}
+	}
+}
+
+// checkRepo refuses a repository that has neither a manifest nor a blob.
+func (r *Registry) checkRepo(ctx context.Context, repo string) error {
+	if err := checkName(repo); err != nil {
+		return err
+	}
+	_, err := r.index.Get(ctx, keyRepo(repo))
+	if errors.Is(err, kv.ErrNotFound) {
+		from, to := kv.Prefix(of(prefixHold, repo))
+		for _, err := range r.index.Scan(ctx, from, to) {
+			return fault(err, "look up repository %s", repo)
+		}
+		return &Error{Code: NameUnknown, Detail: map[string]string{"name": repo}}
+	}
+	return fault(err, "look up repository %s", repo)
+}
+
+// Repositories yields the repositories that have manifests, after the given one, in byte order.
+func (r *Registry) Repositories(ctx context.Context, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for pair, err := range r.scanAfter(ctx, prefixRepo, after) {
+			if err != nil {
+				yield("", fault(err, "list repositories"))
+				return
+			}
+			if !yield(pair.Key[len(prefixRepo):], nil) {
+				return
+			}
+		}
+	}
+}
+
+// Referrers yields the manifests of repo that refer to subject, by artifact type and digest. That nothing does, or that there is no such
+// repository, is an empty list.
+func (r *Registry) Referrers(ctx context.Context, repo string, subject digest.Digest, kind, cursor string) iter.Seq2[Referrer, error] {
+	return func(yield func(Referrer, error) bool) {
+		if err := checkName(repo); err != nil {
+			yield(Referrer{}, err)
+			return
+		}
+		if err := checkDigest(subject); err != nil {
+			yield(Referrer{}, err)
+			return
+		}
+		all := of(prefixRef, repo, string(subject))
+		prefix, after := all, cursor
+		if kind != "" {
+			prefix = all + kind + "!"
+			after = strings.TrimPrefix(cursor, kind+"!")
+		}
+		for pair, err := range r.scanAfter(ctx, prefix, after) {
+			if err != nil {
+				yield(Referrer{}, fault(err, "list referrers of %s in %s", subject, repo))
+				return
+			}
+			// A type may itself hold a '!': what is left must then be no digest.
+			if kind != "" && !ValidDigest(pair.Key[len(prefix):]) {
+				continue
+			}
+			if !yield(Referrer{Descriptor: pair.Value, Cursor: pair.Key[len(all):]}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// scanAfter yields the pairs under prefix whose rest of the key comes after the given one; an empty one means from the start.
+func (r *Registry) scanAfter(ctx context.Context, prefix, after string) iter.Seq2[kv.Pair, error] {
+	from, to := kv.Prefix(prefix)
+	if after != "" {
+		from = prefix + after + "\x00"
+	}
+	return r.index.Scan(ctx, from, to)
+}

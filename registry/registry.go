@@ -1,0 +1,174 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/entrepot/entrepot/storage/blob"
+	"github.com/entrepot/entrepot/storage/journal"
+	"github.com/entrepot/entrepot/storage/kv"
+)
+
+// Config is what a registry stands on. Zero values of the limits mean the defaults.
+type Config struct {
+	Blobs   blob.Store
+	Index   kv.DB // durable
+	Uploads kv.DB // may be lazy: survives a restart, not a power cut. Nil means Index.
+
+	ManifestBytes int64         // longest manifest; default 4 MiB, the least that clients may count on
+	UploadTTL     time.Duration // how long an upload may rest; default 24 h
+
+	Admissions []Admission // asked in turn about each manifest
+	Log        *slog.Logger
+	Now        func() time.Time // for tests
+}
+
+// DefaultManifestBytes and DefaultUploadTTL are the limits that hold where none are set.
+const (
+	DefaultManifestBytes = 4 << 20
+	DefaultUploadTTL     = 24 * time.Hour
+)
+
+// smallBlob is the size in bytes up to which a blob lies in the index: its push then costs one shared sync instead of three of its own.
+// Configs, documents and signatures are that small.
+const smallBlob = 16 << 10
+
+// touchEvery is how old the record that a blob was relied upon may grow before it is renewed; sweepers wait longer than this.
+const touchEvery = time.Hour
+
+// Registry is this registry's own content. It is a [Source]. Its methods may be called by many at once.
+type Registry struct {
+	blobs      blob.Store
+	index      kv.DB
+	uploads    kv.DB
+	journal    *journal.Journal
+	admissions []Admission
+	log        *slog.Logger
+	now        func() time.Time
+
+	manifestBytes int64
+	uploadTTL     time.Duration
+
+	writing  locks         // uploads that a request is writing
+	unsettle chan struct{} // nudges the settler
+	stored   atomic.Int64  // bytes
+}
+
+// Open prepares a registry. It refuses an index that a newer program wrote; it reads nothing that grows with what is stored.
+func Open(ctx context.Context, c Config) (*Registry, error) {
+	r := &Registry{
+		blobs: c.Blobs, index: c.Index, uploads: c.Uploads, journal: journal.New(c.Index),
+		admissions: c.Admissions, log: c.Log, now: c.Now,
+		manifestBytes: c.ManifestBytes, uploadTTL: c.UploadTTL,
+		unsettle: make(chan struct{}, 1),
+	}
+	if r.uploads == nil {
+		r.uploads = r.index
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if r.manifestBytes == 0 {
+		r.manifestBytes = DefaultManifestBytes
+	}
+	if r.uploadTTL == 0 {
+		r.uploadTTL = DefaultUploadTTL
+	}
+	return r, checkVersion(ctx, r.index)
+}
+
+func checkVersion(ctx context.Context, index kv.DB) error {
+	row, err := index.Get(ctx, keyVersion)
+	if errors.Is(err, kv.ErrNotFound) {
+		return index.Update(ctx, func(tx kv.Tx) error {
+			tx.Put(keyVersion, []byte(strconv.Itoa(IndexVersion)))
+			return nil
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("read the index's version: %w", err)
+	}
+	version, err := strconv.Atoi(string(row))
+	if err != nil {
+		return fmt.Errorf("read the index's version: %w", errRow)
+	}
+	if version > IndexVersion {
+		return fmt.Errorf("the index is of version %d, this program knows versions up to %d: run a newer entrepot, or restore a backup made before the upgrade", version, IndexVersion)
+	}
+	return nil
+}
+
+// Journal returns the registry's journal.
+func (r *Registry) Journal() *journal.Journal { return r.journal }
+
+// ManifestBytes returns the longest manifest that is taken, in bytes.
+func (r *Registry) ManifestBytes() int64 { return r.manifestBytes }
+
+// Ready tells whether both floors below answer: nil if a request can be served now.
+func (r *Registry) Ready(ctx context.Context) error {
+	if _, err := r.index.Get(ctx, keyVersion); err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	if _, err := r.uploads.Get(ctx, keyVersion); err != nil && !errors.Is(err, kv.ErrNotFound) {
+		return fmt.Errorf("uploads: %w", err)
+	}
+	return nil
+}
+
+// Run does what must go on beside the requests until ctx ends: it seals the journal, copies settled bytes to the blob store and lets
+// uploads expire. What one round could not do, the next one tries again.
+func (r *Registry) Run(ctx context.Context) {
+	var work sync.WaitGroup
+	work.Go(func() { r.journal.Run(ctx) })
+	work.Go(func() { r.runSettle(ctx) })
+	work.Go(func() { r.runExpire(ctx) })
+	work.Go(func() { r.runMeasure(ctx) })
+	work.Wait()
+}
+
+// locks lets one holder at a time have a name.
+type locks struct {
+	mu   sync.Mutex
+	held map[string]chan struct{}
+}
+
+// lock takes the name, waiting at most for the given time; it tells whether it succeeded. The holder calls unlock.
+func (l *locks) lock(ctx context.Context, name string, wait time.Duration) (unlock func(), ok bool) {
+	deadline := time.NewTimer(wait)
+	defer deadline.Stop()
+	for {
+		l.mu.Lock()
+		if l.held == nil {
+			l.held = map[string]chan struct{}{}
+		}
+		free, taken := l.held[name]
+		if !taken {
+			mine := make(chan struct{})
+			l.held[name] = mine
+			l.mu.Unlock()
+			return func() {
+				l.mu.Lock()
+				delete(l.held, name)
+				l.mu.Unlock()
+				close(mine)
+			}, true
+		}
+		l.mu.Unlock()
+		select {
+		case <-free:
+		case <-deadline.C:
+			return nil, false
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+}

@@ -1,0 +1,276 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/entrepot/entrepot/storage/blob"
+	"github.com/entrepot/entrepot/storage/journal"
+	"github.com/entrepot/entrepot/storage/kv"
+)
+
+// Reindexed is what Reindex found and made of it.
+type Reindexed struct {
+	Blobs, Manifests, Tags int
+	Events                 uint64
+	Until                  time.Time // of the last event that was found; what happened later is not in the new index
+}
+
+// Reindex builds an index from content alone. All content is read and checked; what repositories and tags there are comes from the journal's
+// segments, which lie among the content. index must be empty. Each thing that could not be brought back is given to found as one line.
+func Reindex(ctx context.Context, blobs blob.Store, index kv.DB, found func(problem string)) (Reindexed, error) {
+	for range index.Scan(ctx, "", "") {
+		return Reindexed{}, errors.New("the new index is not empty")
+	}
+	if err := checkVersion(ctx, index); err != nil {
+		return Reindexed{}, err
+	}
+	x := &reindexer{ctx: ctx, blobs: blobs, index: index, found: found, segments: map[uint64]segment{}}
+	if err := x.stock(); err != nil {
+		return x.done, err
+	}
+	return x.done, x.replay()
+}
+
+type reindexer struct {
+	ctx      context.Context
+	blobs    blob.Store
+	index    kv.DB
+	found    func(string)
+	segments map[uint64]segment // by their first line
+	done     Reindexed
+}
+
+type segment struct {
+	d     digest.Digest
+	from  uint64
+	lines int
+}
+
+func (x *reindexer) problem(format string, args ...any) { x.found(fmt.Sprintf(format, args...)) }
+
+// stock reads all content, records what matches its digest as blobs, and finds the journal's segments.
+func (x *reindexer) stock() error {
+	rows := map[string][]byte{}
+	flush := func() error {
+		if len(rows) == 0 {
+			return nil
+		}
+		batch := rows
+		rows = map[string][]byte{}
+		return x.index.Update(x.ctx, func(tx kv.Tx) error {
+			for key, row := range batch {
+				tx.Put(key, row)
+			}
+			return nil
+		})
+	}
+	for info, err := range x.blobs.List(x.ctx) {
+		if err != nil {
+			return fmt.Errorf("list content: %w", err)
+		}
+		head, err := x.check(info)
+		if err != nil {
+			x.problem("content %s: %v; it is left out", info.Digest, err)
+			continue
+		}
+		if journal.IsSegment(head) {
+			if err := x.segment(info); err != nil {
+				x.problem("journal segment %s: %v", info.Digest, err)
+			}
+			continue
+		}
+		rows[keyBlob(info.Digest)] = stock{size: info.Size, committed: info.Modified, touched: time.Now()}.row()
+		x.done.Blobs++
+		if len(rows) == 512 {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// check reads content to its end and returns how it begins.
+func (x *reindexer) check(info blob.Info) (head []byte, err error) {
+	rc, err := x.blobs.Open(x.ctx, info.Digest, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	h := info.Digest.Algorithm().Hash()
+	var begin bytes.Buffer
+	if _, err := io.Copy(io.MultiWriter(h, &begin), io.LimitReader(rc, 64)); err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(h, rc); err != nil {
+		return nil, err
+	}
+	if got := digest.NewDigest(info.Digest.Algorithm(), h); got != info.Digest {
+		return nil, fmt.Errorf("its bytes have the digest %s", got)
+	}
+	return begin.Bytes(), nil
+}
+
+func (x *reindexer) read(d digest.Digest, most int64) ([]byte, error) {
+	rc, err := x.blobs.Open(x.ctx, d, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	body, err := io.ReadAll(io.LimitReader(rc, most+1))
+	if err == nil && int64(len(body)) > most {
+		err = fmt.Errorf("longer than %d bytes", most)
+	}
+	return body, err
+}
+
+func (x *reindexer) segment(info blob.Info) error {
+	body, err := x.read(info.Digest, journal.MaxSegmentBytes)
+	if err != nil {
+		return err
+	}
+	lines, err := journal.ParseSegment(body)
+	if err != nil || len(lines) == 0 {
+		return err
+	}
+	// Of an open segment there may be an older copy: the longer one holds both.
+	from := lines[0].Seq
+	if len(lines) > x.segments[from].lines {
+		x.segments[from] = segment{info.Digest, from, len(lines)}
+	}
+	return nil
+}
+
+// replay does again what the journal tells, in its order.
+func (x *reindexer) replay() error {
+	order := make([]segment, 0, len(x.segments))
+	for _, s := range x.segments {
+		order = append(order, s)
+	}
+	slices.SortFunc(order, func(a, b segment) int { return int(a.from) - int(b.from) })
+	next := uint64(1)
+	for _, s := range order {
+		if s.from != next {
+			x.problem("journal: lines %d to %d are missing; what happened then is not in the new index", next, s.from-1)
+			return nil
+		}
+		body, err := x.read(s.d, journal.MaxSegmentBytes)
+		if err != nil {
+			return err
+		}
+		lines, err := journal.ParseSegment(body)
+		if err != nil {
+			return err
+		}
+		for chunk := range slices.Chunk(lines, 128) {
+			err := x.index.Update(x.ctx, func(tx kv.Tx) error {
+				for _, line := range chunk {
+					if err := x.apply(tx, line.Event); err != nil {
+						return fmt.Errorf("journal line %d: %w", line.Seq, err)
+					}
+				}
+				return nil
+			})
+			if err == nil {
+				err = journal.New(x.index).Restore(x.ctx, chunk)
+			}
+			if err != nil {
+				return err
+			}
+			last := chunk[len(chunk)-1]
+			x.done.Events, x.done.Until = last.Seq, last.Event.Time
+		}
+		next = s.from + uint64(s.lines)
+	}
+	return x.count()
+}
+
+func (x *reindexer) apply(tx kv.Tx, e journal.Event) error {
+	d := digest.Digest(e.Digest)
+	switch e.Action {
+	case "blob.push", "blob.mount":
+		row, err := tx.Get(x.ctx, keyBlob(d))
+		if errors.Is(err, kv.ErrNotFound) {
+			return nil // deleted since, or lost: then the manifests that need it say so
+		}
+		if err != nil {
+			return err
+		}
+		s, err := parseStock(row)
+		if err != nil {
+			return err
+		}
+		putHold(tx, e.Repo, d, s.size, e.Time)
+	case "blob.delete":
+		dropHold(tx, e.Repo, d)
+	case "manifest.push", "tag.set":
+		return x.applyPush(tx, e, d)
+	case "tag.delete":
+		dropTag(tx, e.Repo, e.Tag, digest.Digest(e.From))
+	case "manifest.delete":
+		_, _, err := dropRevision(x.ctx, tx, e.Repo, d)
+		if Code(err) == ManifestUnknown {
+			err = nil
+		}
+		return err
+	}
+	return nil
+}
+
+func (x *reindexer) applyPush(tx kv.Tx, e journal.Event, d digest.Digest) error {
+	if _, err := tx.Get(x.ctx, keyRev(e.Repo, d)); errors.Is(err, kv.ErrNotFound) {
+		body, err := x.read(d, e.Size)
+		if errors.Is(err, blob.ErrNotFound) {
+			return nil // deleted since, or lost; count tells of tags that then name nothing
+		}
+		if err != nil {
+			return err
+		}
+		m, err := ParseManifest(e.MediaType, d, body)
+		if err != nil {
+			return err
+		}
+		if _, err := putRevision(x.ctx, tx, e.Repo, m, Stored{Descriptor: m.Descriptor, Pushed: e.Time, By: e.Actor}, body); err != nil {
+			return err
+		}
+		tx.Delete(keySettle(d)) // it comes from there
+	} else if err != nil {
+		return err
+	}
+	if e.Tag == "" {
+		return nil
+	}
+	row, err := tx.Get(x.ctx, keyRev(e.Repo, d))
+	if err != nil {
+		return err
+	}
+	s, err := parseStored(row)
+	if err != nil {
+		return err
+	}
+	s.Pushed, s.By = e.Time, e.Actor
+	_, _, err = moveTag(x.ctx, tx, e.Repo, e.Tag, s)
+	return err
+}
+
+func (x *reindexer) count() error {
+	for prefix, n := range map[string]*int{prefixMan: &x.done.Manifests, prefixTag: &x.done.Tags} {
+		from, to := kv.Prefix(prefix)
+		for _, err := range x.index.Scan(x.ctx, from, to) {
+			if err != nil {
+				return err
+			}
+			*n++
+		}
+	}
+	x.done.Blobs -= x.done.Manifests
+	return nil
+}

@@ -1,0 +1,391 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/entrepot/entrepot/storage/blob"
+	"github.com/entrepot/entrepot/storage/kv"
+)
+
+// busyWait is how long a request waits for another one that writes the same upload: a client that lost its connection may be back
+// before the server has noticed.
+const busyWait = 5 * time.Second
+
+// Upload is a blob being received. Its id works in its own repository only.
+type Upload struct {
+	ID    string // a UUID
+	Size  int64  // bytes received
+	Began time.Time
+}
+
+// upload is an upload's row.
+type upload struct {
+	Upload
+	algorithm digest.Algorithm
+	touched   time.Time
+	state     []byte // of the hash over all received bytes; empty: they have to be hashed anew
+	inRow     bool   // the bytes lie in the row itself, not in the blob store
+	bytes     []byte
+}
+
+func (u *upload) row() []byte {
+	place := "store"
+	if u.inRow {
+		place = "row"
+	}
+	b := make([]byte, 0, 256+len(u.bytes))
+	b = append(append(b, u.algorithm...), '\t')
+	b = append(strconv.AppendInt(b, u.Size, 10), '\t')
+	b = append(strconv.AppendInt(b, u.Began.UnixMilli(), 10), '\t')
+	b = append(strconv.AppendInt(b, u.touched.UnixMilli(), 10), '\t')
+	b = append(append(b, place...), '\t')
+	b = base64.RawStdEncoding.AppendEncode(b, u.state)
+	return append(append(b, '\n'), u.bytes...)
+}
+
+func parseUpload(id string, row []byte) (*upload, error) {
+	line, rest, found := bytes.Cut(row, []byte{'\n'})
+	f := fields(string(line))
+	size, err1 := strconv.ParseInt(f[1], 10, 64)
+	began, err2 := strconv.ParseInt(f[2], 10, 64)
+	touched, err3 := strconv.ParseInt(f[3], 10, 64)
+	state, err4 := base64.RawStdEncoding.DecodeString(f[5])
+	if !found || errors.Join(err1, err2, err3, err4) != nil {
+		return nil, errRow
+	}
+	return &upload{Upload{id, size, time.UnixMilli(began)}, digest.Algorithm(f[0]), time.UnixMilli(touched), state, f[4] == "row", rest}, nil
+}
+
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// Begin begins an upload (distribution-spec, "Pushing a blob in chunks"). The algorithm is the one of the digest to come; a guess that
+// turns out wrong costs a second reading of the bytes. Empty means sha256.
+func (r *Registry) Begin(ctx context.Context, repo string, a digest.Algorithm) (Upload, error) {
+	if err := checkName(repo); err != nil {
+		return Upload{}, err
+	}
+	if a == "" {
+		a = digest.SHA256
+	}
+	h, err := newHash(a, nil)
+	if err != nil {
+		return Upload{}, err
+	}
+	now := r.now()
+	u := &upload{Upload: Upload{ID: newUUID(), Began: now}, algorithm: a, touched: now, state: hashState(h), inRow: true}
+	return u.Upload, r.saveUpload(ctx, repo, u)
+}
+
+// Upload tells how far an upload has come.
+func (r *Registry) Upload(ctx context.Context, repo, id string) (Upload, error) {
+	u, err := r.loadUpload(ctx, repo, id)
+	if err != nil {
+		return Upload{}, err
+	}
+	return u.Upload, nil
+}
+
+// Append receives a chunk. It must begin where the upload ends: offset is checked if it is not negative, and RangeInvalid tells where
+// that is. A length that is not negative is what the client announced: fewer bytes are SizeInvalid. Whatever arrived before an error is kept and counted, so that
+// the client may resume behind it. It returns the upload's size.
+func (r *Registry) Append(ctx context.Context, repo, id string, offset, length int64, src io.Reader) (int64, error) {
+	u, unlock, err := r.lockUpload(ctx, repo, id)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	if err := u.at(offset); err != nil {
+		return u.Size, err
+	}
+	_, err = r.receive(ctx, u, length, src)
+	// The client may be gone, what it sent is not.
+	if saved := r.saveUpload(context.WithoutCancel(ctx), repo, u); err == nil {
+		err = saved
+	}
+	return u.Size, err
+}
+
+// Finish receives the rest, if any (src may be nil), and turns the upload into the blob d of repo. Content that does not match is
+// DigestInvalid and the upload is gone.
+func (r *Registry) Finish(ctx context.Context, repo, id string, offset, length int64, src io.Reader, d digest.Digest) error {
+	if err := checkDigest(d); err != nil {
+		return err
+	}
+	u, unlock, err := r.lockUpload(ctx, repo, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := u.at(offset); err != nil {
+		return err
+	}
+	if u.Size == 0 {
+		u.algorithm, u.state = d.Algorithm(), nil // nothing was hashed yet: now the algorithm is known
+	}
+	h, err := r.receive(ctx, u, length, src)
+	if err != nil {
+		if saved := r.saveUpload(context.WithoutCancel(ctx), repo, u); saved != nil {
+			r.log.Error("keep what was received", "repo", repo, "upload", id, "err", saved)
+		}
+		return err
+	}
+	if h == nil || u.algorithm != d.Algorithm() {
+		if h, err = r.rehash(ctx, u, d.Algorithm()); err != nil {
+			return err
+		}
+	}
+	if got := digest.NewDigest(d.Algorithm(), h); got != d {
+		r.dropUpload(ctx, repo, u)
+		return mismatch(d, got, u.Size)
+	}
+	if err := r.keep(ctx, repo, d, u); err != nil {
+		return err
+	}
+	r.dropUpload(ctx, repo, u)
+	return nil
+}
+
+// PutBlob stores a blob whose digest is known from the start, in one step (distribution-spec, "Single POST").
+func (r *Registry) PutBlob(ctx context.Context, repo string, d digest.Digest, length int64, src io.Reader) error {
+	if err := checkName(repo); err != nil {
+		return err
+	}
+	if err := checkDigest(d); err != nil {
+		return err
+	}
+	u := &upload{Upload: Upload{ID: blob.Named(newUUID(), d)}, algorithm: d.Algorithm(), inRow: true}
+	h, err := r.receive(ctx, u, length, src)
+	if err == nil && h == nil {
+		h, err = r.rehash(ctx, u, d.Algorithm())
+	}
+	if err == nil {
+		if got := digest.NewDigest(d.Algorithm(), h); got != d {
+			err = mismatch(d, got, u.Size)
+		}
+	}
+	if err == nil {
+		err = r.keep(ctx, repo, d, u)
+	}
+	if err != nil && !u.inRow {
+		r.abort(ctx, u.ID)
+	}
+	return err
+}
+
+// Cancel ends an upload and forgets what was received.
+func (r *Registry) Cancel(ctx context.Context, repo, id string) error {
+	u, unlock, err := r.lockUpload(ctx, repo, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r.dropUpload(ctx, repo, u)
+	return nil
+}
+
+func mismatch(want, got digest.Digest, size int64) error {
+	return &Error{Code: DigestInvalid, Detail: map[string]any{"expected": want, "received": got, "size": size,
+		"hint": "the bytes that arrived are not the ones the digest names; push the blob again"}}
+}
+
+// at refuses a chunk that does not begin where the upload ends.
+func (u *upload) at(offset int64) error {
+	if offset < 0 || offset == u.Size {
+		return nil
+	}
+	return &Error{Code: RangeInvalid, Detail: map[string]any{"offset": u.Size,
+		"hint": fmt.Sprintf("chunks arrive in order: the next one begins at byte %d", u.Size)}}
+}
+
+// receive takes src to the end of the upload and brings u up to date. The hash it returns is over all received bytes, or nil if
+// they have to be read again for it. Small uploads stay in u itself; one that outgrows it moves to the blob store.
+func (r *Registry) receive(ctx context.Context, u *upload, length int64, src io.Reader) (hash.Hash, error) {
+	u.touched = r.now()
+	h, err := newHash(u.algorithm, u.state)
+	if err != nil {
+		return nil, err
+	}
+	if len(u.state) == 0 && u.Size > 0 {
+		if h, err = r.rehash(ctx, u, u.algorithm); err != nil {
+			return nil, err
+		}
+	}
+	if src == nil {
+		return h, nil
+	}
+	had := u.Size
+	in := &hashing{src: src, h: h}
+	if u.inRow {
+		var more []byte
+		more, err = io.ReadAll(io.LimitReader(in, smallBlob-int64(len(u.bytes))))
+		u.bytes = append(u.bytes[:len(u.bytes):len(u.bytes)], more...)
+		u.Size = int64(len(u.bytes))
+		if err != nil {
+			err = &brokenSource{err}
+		} else if u.Size == smallBlob { // perhaps there is more: reading on tells
+			err = r.spill(ctx, u, in)
+		}
+	} else {
+		err = r.append(ctx, u, u.Size, in)
+	}
+	in.Close()
+	u.state = nil
+	if had+in.n == u.Size { // else the store kept less than passed through the hash
+		u.state = hashState(h)
+	} else {
+		h = nil
+	}
+	if err == nil && length >= 0 && u.Size-had != length {
+		err = &Error{Code: SizeInvalid, Detail: map[string]any{"announced": length, "received": u.Size - had, "offset": u.Size}}
+	}
+	return h, err
+}
+
+// spill moves an upload from its row to the blob store, with what src still brings; if that is nothing it stays.
+func (r *Registry) spill(ctx context.Context, u *upload, src io.Reader) error {
+	var first [1]byte
+	if _, err := io.ReadFull(src, first[:]); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return &brokenSource{err}
+	}
+	had := u.bytes
+	u.inRow, u.bytes = false, nil
+	return r.append(ctx, u, 0, io.MultiReader(bytes.NewReader(had), bytes.NewReader(first[:]), src))
+}
+
+// append hands src to the blob store. Faults of the source and of the store are told apart: the first are the client's.
+func (r *Registry) append(ctx context.Context, u *upload, offset int64, src io.Reader) error {
+	watched := &watchedSource{src: src}
+	size, err := r.blobs.Append(ctx, u.ID, offset, watched)
+	u.Size = size
+	if err != nil && watched.err != nil && errors.Is(err, watched.err) {
+		return &brokenSource{err}
+	}
+	return fault(err, "receive upload %s", u.ID)
+}
+
+// brokenSource is a fault of whoever sends.
+type brokenSource struct{ error }
+
+func (e *brokenSource) Unwrap() error { return e.error }
+
+// Interrupted tells whether err is a fault of the reader that content came from: the client went away or broke off.
+func Interrupted(err error) bool {
+	var b *brokenSource
+	return errors.As(err, &b)
+}
+
+type watchedSource struct {
+	src io.Reader
+	err error
+}
+
+func (w *watchedSource) Read(p []byte) (int, error) {
+	n, err := w.src.Read(p)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
+}
+
+// rehash reads all received bytes again.
+func (r *Registry) rehash(ctx context.Context, u *upload, a digest.Algorithm) (hash.Hash, error) {
+	h, err := newHash(a, nil)
+	if err != nil {
+		return nil, err
+	}
+	if u.inRow {
+		h.Write(u.bytes)
+		return h, nil
+	}
+	src, err := r.blobs.Resume(ctx, u.ID, 0)
+	if err != nil {
+		return nil, fault(err, "read upload %s again", u.ID)
+	}
+	defer src.Close()
+	n, err := io.Copy(h, src)
+	if err == nil && n != u.Size {
+		err = io.ErrUnexpectedEOF
+	}
+	return h, fault(err, "read upload %s again", u.ID)
+}
+
+func (r *Registry) lockUpload(ctx context.Context, repo, id string) (*upload, func(), error) {
+	if err := checkName(repo); err != nil {
+		return nil, nil, err
+	}
+	unlock, ok := r.writing.lock(ctx, id, busyWait)
+	if !ok {
+		return nil, nil, &Error{Code: Busy, Detail: map[string]string{"upload": clip(id),
+			"hint": "another request is writing this upload; ask for its status and continue from there"}}
+	}
+	u, err := r.loadUpload(ctx, repo, id)
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return u, unlock, nil
+}
+
+func (r *Registry) loadUpload(ctx context.Context, repo, id string) (*upload, error) {
+	unknown := &Error{Code: BlobUploadUnknown, Detail: map[string]string{"upload": clip(id),
+		"hint": "it was finished, cancelled, has expired, or belongs to another repository; begin a new one"}}
+	if !ValidName(repo) || len(id) != 36 || strings.ContainsAny(id, "!/") {
+		return nil, unknown
+	}
+	row, err := r.uploads.Get(ctx, keyUpload(repo, id))
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil, unknown
+	}
+	if err != nil {
+		return nil, fault(err, "look up upload %s of %s", id, repo)
+	}
+	return parseUpload(id, row)
+}
+
+func (r *Registry) saveUpload(ctx context.Context, repo string, u *upload) error {
+	return fault(r.uploads.Update(ctx, func(tx kv.Tx) error {
+		tx.Put(keyUpload(repo, u.ID), u.row())
+		return nil
+	}), "record upload %s of %s", u.ID, repo)
+}
+
+// dropUpload forgets an upload. What it fails to remove expires.
+func (r *Registry) dropUpload(ctx context.Context, repo string, u *upload) {
+	ctx = context.WithoutCancel(ctx)
+	if !u.inRow {
+		r.abort(ctx, u.ID)
+	}
+	err := r.uploads.Update(ctx, func(tx kv.Tx) error {
+		tx.Delete(keyUpload(repo, u.ID))
+		return nil
+	})
+	if err != nil {
+		r.log.Warn("forget upload", "repo", repo, "upload", u.ID, "err", err)
+	}
+}
+
+func (r *Registry) abort(ctx context.Context, name string) {
+	if err := r.blobs.Abort(context.WithoutCancel(ctx), name); err != nil {
+		r.log.Warn("remove upload's bytes", "upload", name, "err", err)
+	}
+}

@@ -1,0 +1,183 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/entrepot/entrepot/storage/blob"
+	"github.com/entrepot/entrepot/storage/journal"
+	"github.com/entrepot/entrepot/storage/kv"
+)
+
+// Verified is what Verify looked at.
+type Verified struct {
+	Blobs, Manifests, Tags, Events int
+	Bytes                          int64
+}
+
+// Verify reads everything and checks every digest: blobs, manifests, what tags and repositories name, and the journal's chain. Each problem is
+// given to found as one line; the error says that the reading itself failed. The store must be at rest.
+func Verify(ctx context.Context, blobs blob.Store, index kv.DB, found func(problem string)) (Verified, error) {
+	v := &verifier{ctx: ctx, blobs: blobs, index: index, found: found}
+	for _, step := range []struct {
+		prefix string
+		check  func(key string, value []byte) error
+	}{
+		{prefixBlob, v.blob}, {prefixMan, v.manifest}, {prefixHold, v.hold}, {prefixRev, v.revision}, {prefixTag, v.tag},
+	} {
+		from, to := kv.Prefix(step.prefix)
+		for pair, err := range index.Scan(ctx, from, to) {
+			if err == nil {
+				err = step.check(strings.TrimPrefix(pair.Key, step.prefix), pair.Value)
+			}
+			if err != nil {
+				return v.seen, fmt.Errorf("verify %s: %w", pair.Key, err)
+			}
+		}
+	}
+	report, err := journal.New(index).Verify(ctx)
+	if err != nil {
+		return v.seen, fmt.Errorf("verify the journal: %w", err)
+	}
+	v.seen.Events = int(report.Lines)
+	if !report.Sound() {
+		v.problem("journal: %s: %s", report.Fault, report.Detail)
+	}
+	return v.seen, nil
+}
+
+type verifier struct {
+	ctx   context.Context
+	blobs blob.Store
+	index kv.DB
+	found func(string)
+	seen  Verified
+}
+
+func (v *verifier) problem(format string, args ...any) { v.found(fmt.Sprintf(format, args...)) }
+
+func (v *verifier) has(key string) (bool, error) {
+	_, err := v.index.Get(v.ctx, key)
+	if errors.Is(err, kv.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (v *verifier) blob(key string, row []byte) error {
+	d := digest.Digest(key)
+	s, err := parseStock(row)
+	if err != nil || !ValidDigest(key) {
+		v.problem("blob %s: its row in the index is damaged", key)
+		return nil
+	}
+	v.seen.Blobs++
+	inIndex, err := v.index.Get(v.ctx, keyData(d))
+	if err == nil {
+		v.content("blob", d, s.size, bytes.NewReader(inIndex))
+		if waits, err := v.has(keySettle(d)); waits || err != nil {
+			return err
+		}
+	} else if !errors.Is(err, kv.ErrNotFound) {
+		return err
+	}
+	rc, err := v.blobs.Open(v.ctx, d, 0)
+	if errors.Is(err, blob.ErrNotFound) {
+		v.problem("blob %s: its content is missing", d)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	v.content("blob", d, s.size, rc)
+	return nil
+}
+
+// content reads src to its end and compares.
+func (v *verifier) content(what string, d digest.Digest, size int64, src io.Reader) {
+	h := d.Algorithm().Hash()
+	n, err := io.Copy(h, src)
+	v.seen.Bytes += n
+	switch got := digest.NewDigest(d.Algorithm(), h); {
+	case err != nil:
+		v.problem("%s %s: cannot be read: %v", what, d, err)
+	case n != size:
+		v.problem("%s %s: has %d bytes instead of %d", what, d, n, size)
+	case got != d:
+		v.problem("%s %s: its content has the digest %s", what, d, got)
+	}
+}
+
+func (v *verifier) manifest(key string, body []byte) error {
+	v.seen.Manifests++
+	d := digest.Digest(key)
+	if !ValidDigest(key) || d.Algorithm().FromBytes(body) != d {
+		v.problem("manifest %s: its bytes do not match the digest", key)
+	}
+	return nil
+}
+
+func (v *verifier) hold(key string, _ []byte) error {
+	repo, d, _ := strings.Cut(key, "!")
+	ok, err := v.has(prefixBlob + d)
+	if err == nil && !ok {
+		v.problem("repository %s: holds blob %s, which is not there", repo, d)
+	}
+	return err
+}
+
+func (v *verifier) revision(key string, row []byte) error {
+	repo, d, _ := strings.Cut(key, "!")
+	s, err := parseStored(row)
+	if err != nil {
+		v.problem("repository %s: the row of manifest %s is damaged", repo, d)
+		return nil
+	}
+	body, err := v.index.Get(v.ctx, prefixMan+d)
+	if errors.Is(err, kv.ErrNotFound) {
+		v.problem("repository %s: manifest %s is missing", repo, d)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	m, err := ParseManifest(s.MediaType, digest.Digest(d), body)
+	if err != nil {
+		v.problem("repository %s: manifest %s: %v", repo, d, err)
+		return nil
+	}
+	for _, child := range m.children() {
+		if ok, err := v.has(keyEdge(child, repo, digest.Digest(d))); err != nil {
+			return err
+		} else if !ok {
+			v.problem("repository %s: manifest %s does not keep %s alive", repo, d, child)
+		}
+	}
+	return nil
+}
+
+func (v *verifier) tag(key string, row []byte) error {
+	v.seen.Tags++
+	repo, tag, _ := strings.Cut(key, "!")
+	s, err := parseStored(row)
+	if err != nil {
+		v.problem("repository %s: the row of tag %s is damaged", repo, tag)
+		return nil
+	}
+	for _, must := range []string{keyRev(repo, s.Digest), keyNamed(repo, s.Digest, tag)} {
+		if ok, err := v.has(must); err != nil {
+			return err
+		} else if !ok {
+			v.problem("repository %s: tag %s names %s, which the repository does not have", repo, tag, s.Digest)
+			break
+		}
+	}
+	return nil
+}
