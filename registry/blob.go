@@ -63,7 +63,7 @@ func (r *Registry) keep(ctx context.Context, repo string, d digest.Digest, u *up
 	if err == nil {
 		r.stored.Add(added)
 		if added > 0 && u.inRow {
-			r.nudgeSettle()
+			r.noteUnsettled()
 		}
 	}
 	return fault(err, "record blob %s of %s", d, repo)

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"fmt"
+
 	"github.com/opencontainers/go-digest"
 )
 
@@ -26,6 +28,7 @@ const IndexVersion = 1
 //	ref/<repo>!<subject>!<type>!<d>      the referrer's descriptor as JSON
 //	edge/<child>!<repo>!<manifest>       nothing; the manifest keeps the child alive
 //	settle/<d>                           man or data; bytes to be copied to the blob store
+//	pack/<d>                             number of entries; a pack in the blob store
 //	segment/<from>                       digest of the journal's segment that begins at line <from>
 //	upload/<repo>!<id>                   (in the uploads' own database) an upload's state
 //
@@ -46,6 +49,7 @@ const (
 	prefixRef     = "ref/"
 	prefixEdge    = "edge/"
 	prefixSettle  = "settle/"
+	prefixPack    = "pack/"
 	prefixSegment = "segment/"
 	prefixUpload  = "upload/"
 )
@@ -59,7 +63,8 @@ func keyMan(d digest.Digest) string               { return prefixMan + string(d)
 func keyRev(repo string, d digest.Digest) string  { return prefixRev + repo + "!" + string(d) }
 func keyTag(repo, tag string) string              { return prefixTag + repo + "!" + tag }
 func keySettle(d digest.Digest) string            { return prefixSettle + string(d) }
-func keySegmentAt(from string) string             { return prefixSegment + from }
+func keyPack(d digest.Digest) string              { return prefixPack + string(d) }
+func keySegmentAt(from uint64) string             { return fmt.Sprintf("%s%016x", prefixSegment, from) }
 func keyUpload(repo, id string) string            { return prefixUpload + repo + "!" + id }
 func keyNamed(repo string, d digest.Digest, tag string) string {
 	return prefixNamed + repo + "!" + string(d) + "!" + tag

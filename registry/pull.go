@@ -52,14 +52,15 @@ func manifestUnknown(repo, ref string) error {
 	return &Error{Code: ManifestUnknown, Detail: map[string]string{"name": repo, "reference": ref}}
 }
 
-// Manifest returns a manifest of repo. It reads the index alone.
-func (r *Registry) Manifest(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, []byte, error) {
-	s, err := r.Stored(ctx, repo, string(d))
+// Manifest returns what a tag or a digest names, with its bytes. It reads the index alone, and just twice: a tag's row is enough to know
+// that the repository has the manifest.
+func (r *Registry) Manifest(ctx context.Context, repo, ref string) (ocispec.Descriptor, []byte, error) {
+	s, err := r.Stored(ctx, repo, ref)
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
-	body, err := r.index.Get(ctx, keyMan(d))
-	return s.Descriptor, body, fault(err, "read manifest %s", d)
+	body, err := r.index.Get(ctx, keyMan(s.Digest))
+	return s.Descriptor, body, fault(err, "read manifest %s", s.Digest)
 }
 
 // Tags yields repo's tags after the given one, in byte order. A repository that holds nothing is NameUnknown.

@@ -113,7 +113,7 @@ func (r *Registry) PutManifest(ctx context.Context, p Put) (PutResult, error) {
 		return none, fault(err, "store manifest %s of %s", d, p.Repo)
 	}
 	if stored {
-		r.nudgeSettle()
+		r.noteUnsettled()
 	}
 	res := PutResult{Descriptor: m.Descriptor, Tags: tags}
 	if m.Subject != nil {

@@ -56,7 +56,8 @@ type Registry struct {
 	uploadTTL     time.Duration
 
 	writing  locks         // uploads that a request is writing
-	unsettle chan struct{} // nudges the settler
+	waiting  atomic.Int64  // things to be settled, since the last time
+	unsettle chan struct{} // wakes the settler
 	stored   atomic.Int64  // bytes
 }
 

@@ -87,9 +87,14 @@ func (x *reindexer) stock() error {
 			}
 			continue
 		}
+		if isPack(head) {
+			if err := x.unpack(info, rows); err != nil {
+				x.problem("pack %s: %v", info.Digest, err)
+			}
+			continue
+		}
 		rows[keyBlob(info.Digest)] = stock{size: info.Size, committed: info.Modified, touched: time.Now()}.row()
-		x.done.Blobs++
-		if len(rows) == 512 {
+		if len(rows) >= 512 {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -130,6 +135,28 @@ func (x *reindexer) read(d digest.Digest, most int64) ([]byte, error) {
 		err = fmt.Errorf("longer than %d bytes", most)
 	}
 	return body, err
+}
+
+// unpack records what a pack holds, small blobs and manifests, and the pack itself.
+func (x *reindexer) unpack(info blob.Info, rows map[string][]byte) error {
+	body, err := x.read(info.Digest, info.Size)
+	if err != nil {
+		return err
+	}
+	entries, err := readPack(body)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Kind == "man" {
+			rows[keyMan(e.Digest)] = e.body
+			continue
+		}
+		rows[keyBlob(e.Digest)] = stock{size: int64(e.Size), committed: info.Modified, touched: time.Now()}.row()
+		rows[keyData(e.Digest)] = e.body
+	}
+	rows[keyPack(info.Digest)] = []byte(fmt.Sprint(len(entries)))
+	return nil
 }
 
 func (x *reindexer) segment(info blob.Info) error {
@@ -227,8 +254,8 @@ func (x *reindexer) apply(tx kv.Tx, e journal.Event) error {
 
 func (x *reindexer) applyPush(tx kv.Tx, e journal.Event, d digest.Digest) error {
 	if _, err := tx.Get(x.ctx, keyRev(e.Repo, d)); errors.Is(err, kv.ErrNotFound) {
-		body, err := x.read(d, e.Size)
-		if errors.Is(err, blob.ErrNotFound) {
+		body, err := tx.Get(x.ctx, keyMan(d))
+		if errors.Is(err, kv.ErrNotFound) {
 			return nil // deleted since, or lost; count tells of tags that then name nothing
 		}
 		if err != nil {
@@ -241,7 +268,6 @@ func (x *reindexer) applyPush(tx kv.Tx, e journal.Event, d digest.Digest) error 
 		if _, err := putRevision(x.ctx, tx, e.Repo, m, Stored{Descriptor: m.Descriptor, Pushed: e.Time, By: e.Actor}, body); err != nil {
 			return err
 		}
-		tx.Delete(keySettle(d)) // it comes from there
 	} else if err != nil {
 		return err
 	}
@@ -262,7 +288,7 @@ func (x *reindexer) applyPush(tx kv.Tx, e journal.Event, d digest.Digest) error 
 }
 
 func (x *reindexer) count() error {
-	for prefix, n := range map[string]*int{prefixMan: &x.done.Manifests, prefixTag: &x.done.Tags} {
+	for prefix, n := range map[string]*int{prefixBlob: &x.done.Blobs, prefixMan: &x.done.Manifests, prefixTag: &x.done.Tags} {
 		from, to := kv.Prefix(prefix)
 		for _, err := range x.index.Scan(x.ctx, from, to) {
 			if err != nil {
@@ -271,6 +297,5 @@ func (x *reindexer) count() error {
 			*n++
 		}
 	}
-	x.done.Blobs -= x.done.Manifests
 	return nil
 }

@@ -15,123 +15,128 @@ import (
 	"github.com/entrepot/entrepot/storage/kv"
 )
 
-// Settling copies to the blob store what so far lies in the index alone: manifests, small blobs, and the journal as segments. A push need
-// not wait for it, since the index is durable; but the index can then be rebuilt from content (Reindex).
+// Settling copies to the blob store what so far lies in the index alone: manifests and small blobs, as packs, and the journal, as segments.
+// A push need not wait for it, since the index is durable; but the index can then be rebuilt from content (Reindex).
 
 const (
-	settleEvery  = time.Second      // how long bursts are gathered
-	settleBatch  = 128              // copies whose rows are removed in one transaction
-	segmentEvery = time.Minute      // how old the unsaved end of the journal may grow
-	segmentLines = 4096             // lines of a closed segment
-	backoff      = 10 * time.Second // after a failure
+	settleEvery = time.Minute      // how long it may take until a thing is copied
+	settleAfter = 1024             // things that wait are enough not to wait longer
+	segmentSize = 4096             // lines of a closed segment
+	backoff     = 10 * time.Second // after a failure
 )
 
-func (r *Registry) nudgeSettle() {
-	select {
-	case r.unsettle <- struct{}{}:
-	default:
+// noteUnsettled counts what waits to be copied, and wakes the settler when it is much.
+func (r *Registry) noteUnsettled() {
+	if r.waiting.Add(1) == settleAfter {
+		select {
+		case r.unsettle <- struct{}{}:
+		default:
+		}
 	}
 }
 
 func (r *Registry) runSettle(ctx context.Context) {
-	wait, segmentDue := time.Duration(0), time.Now().Add(segmentEvery)
+	wait := time.Duration(0) // first of all what the last run left
 	for {
 		select {
 		case <-ctx.Done():
-			// What is left is settled after the next start; the journal's end is worth a last effort. It is sealed first, by the sealer or here.
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
+			// The journal's end is sealed first, by its own sealer or here.
 			for n, err := r.journal.Seal(last); n > 0 && err == nil; n, err = r.journal.Seal(last) {
 			}
-			if err := r.saveSegments(last); err != nil {
-				r.log.Warn("save the journal's last segment", "err", err)
+			if err := r.settleAll(last); err != nil {
+				r.log.Warn("copy the last content from the index to the blob store; it is done after the next start", "err", err)
 			}
 			return
+		case <-r.unsettle:
 		case <-time.After(wait):
 		}
 		wait = settleEvery
-		if _, err := r.Settle(ctx); err != nil && ctx.Err() == nil {
+		if err := r.settleAll(ctx); err != nil && ctx.Err() == nil {
 			r.log.Error("copy content from the index to the blob store", "err", err)
 			wait = backoff
-			continue
-		}
-		if time.Now().After(segmentDue) {
-			segmentDue = time.Now().Add(segmentEvery)
-			if err := r.saveSegments(ctx); err != nil && ctx.Err() == nil {
-				r.log.Error("save the journal as content", "err", err)
-			}
-		}
-		select {
-		case <-r.unsettle:
-		case <-ctx.Done():
-		case <-time.After(time.Until(segmentDue)):
 		}
 	}
 }
 
-// Settle copies everything that waits for it, and returns how many it copied. It rests between copies as long as each took, so that
-// pushes come first.
+func (r *Registry) settleAll(ctx context.Context) error {
+	_, err := r.Settle(ctx)
+	return errors.Join(err, r.saveSegments(ctx))
+}
+
+// Settle copies everything that waits for it to the blob store, and returns how many things it copied.
 func (r *Registry) Settle(ctx context.Context) (int, error) {
+	r.waiting.Store(0)
 	from, to := kv.Prefix(prefixSettle)
-	var done []string
-	total := 0
-	flush := func() error {
-		if len(done) == 0 {
-			return nil
-		}
-		keys := done
-		done = nil
-		total += len(keys)
-		return r.index.Update(ctx, func(tx kv.Tx) error {
-			for _, key := range keys {
-				tx.Delete(key)
-			}
-			return nil
-		})
-	}
+	var pack []packed
+	size, total := 0, 0
 	for pair, err := range r.index.Scan(ctx, from, to) {
 		if err != nil {
 			return total, err
 		}
-		d := digest.Digest(strings.TrimPrefix(pair.Key, prefixSettle))
-		key := keyMan(d)
-		if string(pair.Value) == "data" {
-			key = keyData(d)
+		e := packed{Kind: string(pair.Value), Digest: digest.Digest(strings.TrimPrefix(pair.Key, prefixSettle))}
+		key := keyMan(e.Digest)
+		if e.Kind == "data" {
+			key = keyData(e.Digest)
 		}
-		began := time.Now()
-		body, err := r.index.Get(ctx, key)
-		if err == nil {
-			err = r.store(ctx, d, body)
+		if e.body, err = r.index.Get(ctx, key); errors.Is(err, kv.ErrNotFound) {
+			e.Kind = "" // deleted meanwhile: only its row is to go
+		} else if err != nil {
+			return total, err
 		}
-		if err != nil && !errors.Is(err, kv.ErrNotFound) { // deleted meanwhile: nothing to settle
-			return total, errors.Join(fmt.Errorf("copy %s: %w", d, err), flush())
-		}
-		done = append(done, pair.Key)
-		if len(done) == settleBatch {
-			if err := flush(); err != nil {
+		e.Size = len(e.body)
+		pack, size = append(pack, e), size+e.Size
+		if size >= packBytes || len(pack) == packEntries {
+			if err := r.savePack(ctx, pack); err != nil {
 				return total, err
 			}
-		}
-		select {
-		case <-time.After(time.Since(began)):
-		case <-ctx.Done():
-			return total, errors.Join(ctx.Err(), flush())
+			total, pack, size = total+len(pack), nil, 0
 		}
 	}
-	return total, flush()
+	if len(pack) == 0 {
+		return total, nil
+	}
+	return total + len(pack), r.savePack(ctx, pack)
+}
+
+// savePack stores a pack and then, in one transaction, records it and that its entries wait no longer.
+func (r *Registry) savePack(ctx context.Context, entries []packed) error {
+	var present []packed
+	for _, e := range entries {
+		if e.Kind != "" {
+			present = append(present, e)
+		}
+	}
+	var d digest.Digest
+	if len(present) > 0 {
+		body := writePack(present)
+		d = digest.FromBytes(body)
+		if err := r.store(ctx, d, body); err != nil {
+			return fmt.Errorf("store pack %s: %w", d, err)
+		}
+	}
+	return r.index.Update(ctx, func(tx kv.Tx) error {
+		if d != "" {
+			tx.Put(keyPack(d), []byte(fmt.Sprint(len(present))))
+		}
+		for _, e := range entries {
+			tx.Delete(keySettle(e.Digest))
+		}
+		return nil
+	})
 }
 
 func (r *Registry) store(ctx context.Context, d digest.Digest, body []byte) error {
 	name := blob.Named(newUUID(), d)
-	if _, err := r.blobs.Append(ctx, name, 0, bytes.NewReader(body)); err != nil {
-		r.abort(ctx, name)
-		return err
+	_, err := r.blobs.Append(ctx, name, 0, bytes.NewReader(body))
+	if err == nil {
+		err = r.blobs.Commit(ctx, name, d)
 	}
-	if err := r.blobs.Commit(ctx, name, d); err != nil {
+	if err != nil {
 		r.abort(ctx, name)
-		return err
 	}
-	return nil
+	return err
 }
 
 // segmentState is where the journal's saved part ends.
@@ -141,10 +146,10 @@ type segmentState struct {
 	Open digest.Digest `json:"open,omitempty"` // the open segment as saved
 }
 
-// saveSegments saves the sealed journal as content, in segments of segmentLines. The last, open one is written anew as it grows.
+// saveSegments saves the sealed journal as content, in segments of segmentSize lines. The last, open one is written anew as it grows.
 func (r *Registry) saveSegments(ctx context.Context) error {
 	for {
-		var state segmentState
+		state := segmentState{From: 1, To: 1}
 		row, err := r.index.Get(ctx, keySegment)
 		if err == nil {
 			err = json.Unmarshal(row, &state)
@@ -152,14 +157,11 @@ func (r *Registry) saveSegments(ctx context.Context) error {
 		if err != nil && !errors.Is(err, kv.ErrNotFound) {
 			return err
 		}
-		if state.From == 0 {
-			state.From, state.To = 1, 1
-		}
 		head, err := r.journal.Head(ctx)
 		if err != nil {
 			return err
 		}
-		to := min(head+1, state.From+segmentLines)
+		to := min(head+1, state.From+segmentSize)
 		if to <= state.To {
 			return nil
 		}
@@ -169,11 +171,10 @@ func (r *Registry) saveSegments(ctx context.Context) error {
 		}
 		d := digest.FromBytes(body)
 		if err := r.store(ctx, d, body); err != nil {
-			return err
+			return fmt.Errorf("store journal segment %s: %w", d, err)
 		}
-		old := state.Open
 		next := segmentState{From: state.From, To: to, Open: d}
-		closed := to == state.From+segmentLines
+		closed := to == state.From+segmentSize
 		if closed {
 			next = segmentState{From: to, To: to}
 		}
@@ -183,15 +184,15 @@ func (r *Registry) saveSegments(ctx context.Context) error {
 		}
 		err = r.index.Update(ctx, func(tx kv.Tx) error {
 			tx.Put(keySegment, value)
-			tx.Put(keySegmentAt(fmt.Sprintf("%016x", state.From)), []byte(d))
+			tx.Put(keySegmentAt(state.From), []byte(d))
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		if old != "" && old != d {
-			if err := r.blobs.Delete(ctx, old); err != nil {
-				r.log.Warn("remove the journal's replaced segment", "digest", old, "err", err)
+		if state.Open != "" && state.Open != d {
+			if err := r.blobs.Delete(ctx, state.Open); err != nil {
+				r.log.Warn("remove the journal's replaced segment", "digest", state.Open, "err", err)
 			}
 		}
 		if !closed {

@@ -18,8 +18,8 @@ import (
 type Source interface {
 	// Resolve returns what ref, a tag or a digest, names in repo.
 	Resolve(ctx context.Context, repo, ref string) (ocispec.Descriptor, error)
-	// Manifest returns a manifest of repo with its exact bytes.
-	Manifest(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, []byte, error)
+	// Manifest returns what ref, a tag or a digest, names in repo, with its exact bytes.
+	Manifest(ctx context.Context, repo, ref string) (ocispec.Descriptor, []byte, error)
 	// Blob tells of a blob that repo may read.
 	Blob(ctx context.Context, repo string, d digest.Digest) (blob.Info, error)
 	// OpenBlob opens it. The reader is an *os.File where content lies in a file, so that a server may use sendfile.

@@ -237,6 +237,11 @@ func (r *Registry) receive(ctx context.Context, u *upload, length int64, src io.
 		more, err = io.ReadAll(io.LimitReader(in, smallBlob-int64(len(u.bytes))))
 		u.bytes = append(u.bytes[:len(u.bytes):len(u.bytes)], more...)
 		u.Size = int64(len(u.bytes))
+		if reserved(u.bytes) {
+			in.Close()
+			return nil, &Error{Code: BlobUploadInvalid, Detail: map[string]string{
+				"hint": "content that begins like this is for the registry's own use; wrap it into an archive"}}
+		}
 		if err != nil {
 			err = &brokenSource{err}
 		} else if u.Size == smallBlob { // perhaps there is more: reading on tells

@@ -29,6 +29,7 @@ type client struct {
 	app      *app
 	flag     string // --server
 	plain    []string
+	tls      []string
 	insecure []string
 	ca       string
 
@@ -37,7 +38,7 @@ type client struct {
 	broken  error
 }
 
-// everyHost is what --plain-http and --insecure mean when they name no host.
+// everyHost is what --plain-http, --tls and --insecure mean when they name no host.
 const everyHost = "*"
 
 // clientFlags adds the flags that all verbs share that talk to a registry.
@@ -45,11 +46,13 @@ func (a *app) clientFlags(cmd *cobra.Command) *client {
 	c := &client{app: a}
 	f := cmd.Flags()
 	f.StringVar(&c.flag, "server", "", "the server of references without a host (otherwise "+envServer+", otherwise "+defaultServer+")")
-	f.StringSliceVar(&c.plain, "plain-http", nil, "speak HTTP, not HTTPS, to every host or to the one named; loopback hosts are always spoken to in HTTP")
+	f.StringSliceVar(&c.plain, "plain-http", nil, "speak HTTP, not HTTPS, to every host or to the one named")
+	f.StringSliceVar(&c.tls, "tls", nil, "speak HTTPS also to loopback hosts, or to the one named; otherwise they are spoken to in HTTP")
 	f.StringSliceVar(&c.insecure, "insecure", nil, "take any certificate from every host or from the one named")
 	f.StringVar(&c.ca, "ca", "", "also trust the authorities in this PEM file")
-	f.Lookup("plain-http").NoOptDefVal = everyHost
-	f.Lookup("insecure").NoOptDefVal = everyHost
+	for _, name := range []string{"plain-http", "tls", "insecure"} {
+		f.Lookup(name).NoOptDefVal = everyHost
+	}
 	return c
 }
 
@@ -64,8 +67,11 @@ func (c *client) server() string {
 	}
 	// The address that the server prints is a URL, and that is what people copy.
 	if u, err := url.Parse(s); err == nil && u.Host != "" {
-		if u.Scheme == "http" && !slices.Contains(c.plain, u.Host) {
+		switch {
+		case u.Scheme == "http" && !slices.Contains(c.plain, u.Host):
 			c.plain = append(c.plain, u.Host)
+		case u.Scheme == "https" && !slices.Contains(c.tls, u.Host):
+			c.tls = append(c.tls, u.Host)
 		}
 		return u.Host
 	}
@@ -77,7 +83,7 @@ func (c *client) speaksPlain(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		name = h
 	}
-	return isLoopback(strings.Trim(name, "[]")) || names(c.plain, host)
+	return names(c.plain, host) || isLoopback(strings.Trim(name, "[]")) && !names(c.tls, host)
 }
 
 func names(hosts []string, host string) bool {

@@ -69,7 +69,7 @@ func (c *copier) copy(ctx context.Context, root ocispec.Descriptor, name string)
 		if s.desc.Digest == root.Digest {
 			tag, written = name, true
 		}
-		if err := c.write(ctx, s, tag); err != nil {
+		if err := c.write(ctx, s, tag, "copied"); err != nil {
 			return err
 		}
 	}
@@ -81,7 +81,7 @@ func (c *copier) copy(ctx context.Context, root ocispec.Descriptor, name string)
 	if err != nil {
 		return explain(err, "read %s", root.Digest)
 	}
-	return c.write(ctx, step{desc: root, content: content, listed: true}, name)
+	return c.write(ctx, step{desc: root, content: content, listed: true}, name, "tagged")
 }
 
 // survey adds d and all below it to the plan. A manifest that the target has is not written again, and neither are its blobs: they
@@ -152,8 +152,8 @@ func (c *copier) need(p *plan, d ocispec.Descriptor) {
 	p.blobs = append(p.blobs, d)
 }
 
-// write writes a manifest, with its tag if it gets one.
-func (c *copier) write(ctx context.Context, s step, tag string) error {
+// write writes a manifest, with its tag if it gets one, and tells of it.
+func (c *copier) write(ctx context.Context, s step, tag, told string) error {
 	err := c.again(ctx, func() error {
 		if s.listed || tag != "" {
 			return c.to.Publish(ctx, s.desc, s.content, tag)
@@ -163,7 +163,7 @@ func (c *copier) write(ctx context.Context, s step, tag string) error {
 	if err != nil {
 		return explain(err, "write manifest %s", s.desc.Digest)
 	}
-	c.progress.note("copied", s.desc)
+	c.progress.note(told, s.desc)
 	return nil
 }
 
@@ -223,7 +223,7 @@ func (c *copier) bring(ctx context.Context, d ocispec.Descriptor, t *transfer) (
 
 // again repeats do a bounded number of times while its fault may pass.
 func (c *copier) again(ctx context.Context, do func() error) error {
-	wait := 300 * time.Millisecond
+	wait := 200 * time.Millisecond
 	for n := 1; ; n++ {
 		err := do()
 		if err == nil || n == attempts || ctx.Err() != nil || !passing(err) {
@@ -234,7 +234,7 @@ func (c *copier) again(ctx context.Context, do func() error) error {
 			return ctx.Err()
 		case <-time.After(wait):
 		}
-		wait *= 3
+		wait *= 2
 	}
 }
 

@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"syscall"
 
 	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
@@ -55,6 +57,8 @@ func inWords(err error) (cause, next string) {
 	switch {
 	case errors.As(err, &answer):
 		return answered(answer)
+	case errors.Is(err, auth.ErrBasicCredentialNotFound):
+		return "not allowed without a login", "log in with docker login " + hostOf(err)
 	case errors.Is(err, errdef.ErrNotFound):
 		return "not found", "look for its name with entrepot ls and entrepot tags"
 	case errors.Is(err, errdef.ErrSizeExceedsLimit):
@@ -128,8 +132,14 @@ func hostOf(err error) string {
 			return u.Host
 		}
 	}
+	// oras writes the address into the text only.
+	if m := quotedAddress.FindStringSubmatch(err.Error()); m != nil {
+		return m[1]
+	}
 	return "the registry"
 }
+
+var quotedAddress = regexp.MustCompile(`"https?://([^/"]+)`)
 
 // refusal turns an answer that is not a success into an error that explain can read. It reads the body but does not close it.
 func refusal(res *http.Response) error {
@@ -151,6 +161,10 @@ func passing(err error) bool {
 	var answer *errcode.ErrorResponse
 	if errors.As(err, &answer) {
 		return answer.StatusCode >= 500 || answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode == http.StatusRequestTimeout
+	}
+	var request *url.Error
+	if errors.As(err, &request) && errors.Is(request.Err, io.EOF) {
+		return true // the server closed the connection instead of answering
 	}
 	var network net.Error
 	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||

@@ -13,7 +13,7 @@ const defaultServer = "127.0.0.1:5000"
 // it is localhost.
 func hasHost(s string) bool {
 	first, _, slash := strings.Cut(s, "/")
-	return slash && (strings.ContainsAny(first, ".:") || first == "localhost")
+	return slash && !strings.HasPrefix(first, ".") && (strings.ContainsAny(first, ".:") || first == "localhost")
 }
 
 // parseReference reads HOST[:PORT]/REPOSITORY[:TAG|@DIGEST]; without a host it is one on server.

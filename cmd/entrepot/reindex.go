@@ -56,12 +56,14 @@ func storeConfig(a *app, config, data string) (Config, error) {
 func (a *app) reindex(cmd *cobra.Command, c Config) (err error) {
 	content, path, _ := c.paths()
 	// Holding the former index keeps a server out; one that is damaged cannot be held, nor served.
-	former, err := bolt.Open(path, bolt.Options{})
-	if former != nil {
-		defer former.Close()
-	}
-	if errors.Is(err, kv.ErrBusy) {
-		return fmt.Errorf("%w; stop the server first", err)
+	if _, err := os.Stat(path); err == nil {
+		former, err := bolt.Open(path, bolt.Options{})
+		if errors.Is(err, kv.ErrBusy) {
+			return fmt.Errorf("%w; stop the server first", err)
+		}
+		if err == nil {
+			defer former.Close()
+		}
 	}
 	blobs, err := disk.Open(content)
 	if err != nil {
@@ -88,7 +90,9 @@ func (a *app) reindex(cmd *cobra.Command, c Config) (err error) {
 		return fmt.Errorf("build the index anew: %w; the former one is untouched", err)
 	}
 	kept := path + ".before-" + time.Now().UTC().Format("20060102T150405Z")
-	if err := os.Rename(path, kept); err != nil && !os.IsNotExist(err) {
+	if err := os.Rename(path, kept); os.IsNotExist(err) {
+		kept = ""
+	} else if err != nil {
 		return err
 	}
 	if err := os.Rename(building, path); err != nil {
@@ -101,7 +105,10 @@ func (a *app) reindex(cmd *cobra.Command, c Config) (err error) {
 	if !done.Until.IsZero() {
 		fmt.Fprintf(a.stdout, ", up to %s", done.Until.UTC().Format(time.RFC3339))
 	}
-	fmt.Fprintf(a.stdout, "\nthe former index is kept as %s\n", kept)
+	fmt.Fprintln(a.stdout)
+	if kept != "" {
+		fmt.Fprintf(a.stdout, "the former index is kept as %s\n", kept)
+	}
 	if problems > 0 {
 		return fmt.Errorf("%d things could not be brought back", problems)
 	}

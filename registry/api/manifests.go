@@ -14,15 +14,7 @@ import (
 
 // getManifest serves a manifest's exact bytes (distribution-spec, "Pulling manifests").
 func (a *API) getManifest(w http.ResponseWriter, r *http.Request, c call) error {
-	d := digest.Digest(c.last)
-	if !strings.Contains(c.last, ":") {
-		desc, err := a.source.Resolve(r.Context(), c.name, c.last)
-		if err != nil {
-			return err
-		}
-		d = desc.Digest
-	}
-	desc, body, err := a.source.Manifest(r.Context(), c.name, d)
+	desc, body, err := a.source.Manifest(r.Context(), c.name, c.last)
 	if err != nil {
 		return err
 	}

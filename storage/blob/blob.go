@@ -66,14 +66,16 @@ type Reader interface {
 // Intake takes content in. Calls for different uploads may run at once; calls for one upload are the caller's to put in order.
 type Intake interface {
 	// Append writes src at offset and drops what lay beyond: a torn Append is repaired by repeating it. Offset 0 begins the upload if
-	// need be; an offset beyond its end is ErrUploadShort. It returns the upload's whole size, also with an error: then what was
-	// counted is kept and may be appended to. An error of src is returned as it is, so that the caller can tell its client's fault
-	// from the medium's.
+	// need be, any other of an unknown upload is ErrUploadUnknown; an offset beyond its end is ErrUploadShort. It returns the upload's
+	// whole size, also with an error: then what was counted is kept and may be appended to, though src may have been read further.
+	// An error of src is returned as it is, so that the caller can tell its client's fault from the medium's.
 	Append(ctx context.Context, upload string, offset int64, src io.Reader) (size int64, err error)
-	// Resume returns the bytes of an unfinished upload from offset on, as far as they were appended when it was called.
+	// Resume returns the bytes of an unfinished upload from offset on, as far as they were appended when it was called. An offset at or
+	// beyond the end gives an empty reader. ErrUploadUnknown if there is none.
 	Resume(ctx context.Context, upload string, offset int64) (io.ReadCloser, error)
 	// Commit gives the upload its digest. When it returns nil the content is durable (it survives a power cut) and readable, whatever
-	// was under d before is replaced in one step, and the upload is gone. With an error the upload is as it was.
+	// was under d before is replaced in one step, and the upload is gone. With an error the upload is as it was, unless the medium
+	// failed to make it durable: bytes that it may have lost are not offered again, and the upload is unknown from then on.
 	Commit(ctx context.Context, upload string, d digest.Digest) error
 	// Abort forgets the upload. An unknown one is no error.
 	Abort(ctx context.Context, upload string) error
@@ -89,7 +91,8 @@ type Sweeper interface {
 	Uploads(ctx context.Context) iter.Seq2[Pending, error]
 }
 
-// Store is everything a driver offers.
+// Store is everything a driver offers. Each call refuses what [CheckUpload], [CheckDigest] and [CheckOffset] refuse, and does nothing when
+// its context is done.
 type Store interface {
 	Reader
 	Intake

@@ -18,7 +18,7 @@ const (
 	// maxSeal bounds the events that one transaction seals, so that no writer waits long for it.
 	maxSeal = 256
 	// pollEvery is how often Run looks for events, and so about how long they gather before they are sealed together.
-	pollEvery = 250 * time.Millisecond
+	pollEvery = time.Second
 	// maxPause bounds the pause of Run after errors.
 	maxPause = 30 * time.Second
 	// lastSeal bounds the time that Run takes to seal what is left at its end.
