@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"unsafe"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -44,18 +45,19 @@ func hashState(h hash.Hash) []byte {
 const overlapFrom = 64 << 10
 
 // hashing is a reader that hashes what passes. Large reads are hashed while the reader's user does its own work with them (writes them
-// to disk): the next Read waits for the hash before it touches the same memory. Close before asking for the sum.
+// to disk): the next Read waits for the hash before it touches the same memory, and a Read that ends the stream waits as well, since its user
+// may then give the memory away. Close before asking for the sum.
 type hashing struct {
 	src  io.Reader
 	h    hash.Hash
 	n    int64 // bytes handed out
 	work chan []byte
 	done chan struct{}
-	busy *byte // where the bytes begin that are being hashed; nil: none are
+	busy []byte // what is being hashed; nil: nothing is
 }
 
 func (r *hashing) Read(p []byte) (int, error) {
-	if r.busy != nil && len(p) > 0 && &p[0] == r.busy {
+	if overlap(p, r.busy) {
 		r.wait()
 	}
 	// Fill p: short reads would make short writes, and small pieces to hash.
@@ -66,23 +68,30 @@ func (r *hashing) Read(p []byte) (int, error) {
 		n += m
 	}
 	r.wait()
-	if n < overlapFrom {
-		r.h.Write(p[:n])
-	} else {
-		if r.work == nil {
-			r.work, r.done = make(chan []byte), make(chan struct{})
-			go func() {
-				for b := range r.work {
-					r.h.Write(b)
-					r.done <- struct{}{}
-				}
-			}()
-		}
-		r.work <- p[:n]
-		r.busy = &p[0]
-	}
 	r.n += int64(n)
-	return n, err
+	if n < overlapFrom || err != nil {
+		r.h.Write(p[:n])
+		return n, err
+	}
+	if r.work == nil {
+		r.work, r.done = make(chan []byte), make(chan struct{})
+		go func() {
+			for b := range r.work {
+				r.h.Write(b)
+				r.done <- struct{}{}
+			}
+		}()
+	}
+	r.busy = p[:n]
+	r.work <- r.busy
+	return n, nil
+}
+
+// overlap tells whether two slices share memory.
+func overlap(a, b []byte) bool {
+	return len(a) > 0 && len(b) > 0 &&
+		uintptr(unsafe.Pointer(&a[0])) <= uintptr(unsafe.Pointer(&b[len(b)-1])) &&
+		uintptr(unsafe.Pointer(&b[0])) <= uintptr(unsafe.Pointer(&a[len(a)-1]))
 }
 
 func (r *hashing) wait() {

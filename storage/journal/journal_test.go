@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -288,6 +289,40 @@ func TestTail(t *testing.T) {
 		}
 		if !slices.Equal(got, wanted) {
 			t.Errorf("tail after %d, limit %d: %v, want %v", c.after, c.limit, got, wanted)
+		}
+	}
+}
+
+// between is a database in which something happens before every scan.
+type between struct {
+	kv.DB
+	happen func(from string)
+}
+
+func (b between) Scan(ctx context.Context, from, to string) iter.Seq2[kv.Pair, error] {
+	b.happen(from)
+	return b.DB.Scan(ctx, from, to)
+}
+
+// TestTailWhileSealing seals what Tail has seen waiting before it looks at the lines, and lets more happen.
+func TestTailWhileSealing(t *testing.T) {
+	db := kv.NewMemory()
+	happen(t, db, 5)
+	j := New(between{db, func(from string) {
+		if strings.HasPrefix(from, logPrefix) {
+			if _, err := New(db).Seal(t.Context()); err != nil {
+				t.Error(err)
+			}
+			happen(t, db, 1)
+		}
+	}})
+	for round := range 3 {
+		var got []string
+		for _, line := range tail(t, j, 0, 0) {
+			got = append(got, fmt.Sprint(line.Seq))
+		}
+		if want := []string{"1", "2", "3", "4", "5", "6", "7"}[:5+round]; !slices.Equal(got, want) {
+			t.Errorf("round %d: lines %v, want %v", round, got, want)
 		}
 	}
 }

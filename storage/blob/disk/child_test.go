@@ -22,7 +22,6 @@ const (
 
 var parts = map[string]func(dir string) error{
 	"crash": pushForever,
-	"full":  pushIntoLimit,
 }
 
 func TestMain(m *testing.M) {

@@ -24,6 +24,8 @@ func TestFull(t *testing.T) {
 	}
 }
 
+func init() { parts["full"] = pushIntoLimit }
+
 func pushIntoLimit(dir string) error {
 	const room = 1<<20 + 12345
 	ctx := context.Background()

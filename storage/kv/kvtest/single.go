@@ -106,6 +106,9 @@ func ownValues(t *testing.T, db kv.DB) {
 		tx.Put("b", []byte("9abc"))
 		scribble(tx)
 		wantScan(t, tx, "", "", "a", "1234", "b", "9abc")
+		tx.Put("a", []byte("1234"))
+		scribble(tx)
+		wantScan(t, tx, "", "", "a", "1234", "b", "9abc")
 		return nil
 	})
 	wantScan(t, db, "", "", "a", "1234", "b", "9abc")
