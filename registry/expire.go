@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -33,23 +34,15 @@ func (r *Registry) ExpireUploads(ctx context.Context) (int, error) {
 			return removed, err
 		}
 		repo, id, _ := strings.Cut(strings.TrimPrefix(pair.Key, prefixUpload), "!")
-		u, err := parseUpload(id, pair.Value)
-		if err == nil && u.touched.After(before) {
-			alive[id] = true
-			continue
-		}
-		unlock, free := r.writing.lock(ctx, id, 0)
-		if !free { // being written just now
-			alive[id] = true
-			continue
-		}
+		gone, err := r.expire(ctx, repo, id, pair.Value, before)
 		if err != nil {
-			r.log.Warn("upload's row is damaged", "repo", repo, "upload", id)
-			u = &upload{Upload: Upload{ID: id}}
+			return removed, err
 		}
-		r.dropUpload(ctx, repo, u)
-		unlock()
-		removed++
+		if gone {
+			removed++
+		} else {
+			alive[id] = true
+		}
 	}
 	for pending, err := range r.blobs.Uploads(ctx) {
 		if err != nil {
@@ -65,4 +58,32 @@ func (r *Registry) ExpireUploads(ctx context.Context) (int, error) {
 		r.log.Info("uploads expired", "count", removed)
 	}
 	return removed, nil
+}
+
+// expire forgets an upload if nobody has written it since the given time and nobody is writing it now.
+func (r *Registry) expire(ctx context.Context, repo, id string, row []byte, before time.Time) (gone bool, err error) {
+	if u, err := parseUpload(id, row); err == nil && u.touched.After(before) {
+		return false, nil
+	}
+	unlock, free := r.writing.lock(ctx, keyUpload(repo, id), 0)
+	if !free {
+		return false, nil
+	}
+	defer unlock()
+	// It may have been written, or finished, since its row was read.
+	if row, err = r.uploads.Get(ctx, keyUpload(repo, id)); err != nil {
+		if errors.Is(err, kv.ErrNotFound) {
+			err = nil
+		}
+		return false, err
+	}
+	u, err := parseUpload(id, row)
+	if err != nil {
+		r.log.Warn("an upload's row is damaged; it is forgotten", "repo", repo, "upload", id)
+		u = &upload{Upload: Upload{ID: id}}
+	} else if u.touched.After(before) {
+		return false, nil
+	}
+	r.dropUpload(ctx, repo, u)
+	return true, nil
 }

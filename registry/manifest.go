@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"mime"
 	"slices"
@@ -113,11 +114,13 @@ func ParseManifest(contentType string, d digest.Digest, body []byte) (*Manifest,
 	read("mediaType", &own)
 	read("artifactType", &artifactType)
 	hasVersion := read("schemaVersion", &version)
-	hasConfig := read("config", &m.Config)
-	hasLayers := read("layers", &m.Layers)
-	hasManifests := read("manifests", &m.Manifests)
-	read("subject", &m.Subject)
 	read("annotations", &m.Annotations)
+	var config, subject json.RawMessage
+	var layers, manifests []json.RawMessage
+	hasConfig := read("config", &config)
+	hasLayers := read("layers", &layers)
+	hasManifests := read("manifests", &manifests)
+	hasSubject := read("subject", &subject)
 
 	mediaType := own
 	if contentType != "" {
@@ -159,34 +162,52 @@ func ParseManifest(contentType string, d digest.Digest, body []byte) (*Manifest,
 	if len(artifactType) > 255 || strings.ContainsFunc(artifactType, control) {
 		refuse("artifactType must be a media type of at most 255 characters")
 	}
-	judge := func(where string, d *ocispec.Descriptor) {
-		switch {
-		case !ValidDigest(string(d.Digest)):
-			refuse("%s: digest %q is not a sha256 or sha512 digest", where, d.Digest)
-		case d.Size < 0:
-			refuse("%s: size %d is negative", where, d.Size)
-		case len(d.MediaType) > 255 || strings.ContainsFunc(d.MediaType, control):
-			refuse("%s: mediaType must be a media type of at most 255 characters", where)
-		case len(d.Data) > 0 && (int64(len(d.Data)) != d.Size || d.Digest.Algorithm().FromBytes(d.Data) != d.Digest):
-			refuse("%s: data does not match its digest and size", where)
+	judge := func(raw json.RawMessage, where string, args ...any) ocispec.Descriptor {
+		d, err := parseDescriptor(raw)
+		if err != nil {
+			refuse("%s: %v", fmt.Sprintf(where, args...), err)
 		}
+		return d
 	}
-	if m.Config != nil {
-		judge("config", m.Config)
+	if hasConfig {
+		d := judge(config, "config")
+		m.Config = &d
 	}
-	if m.Subject != nil {
-		judge("subject", m.Subject)
+	if hasSubject {
+		d := judge(subject, "subject")
+		m.Subject = &d
 	}
-	for i := range m.Layers {
-		judge(fmt.Sprintf("layers[%d]", i), &m.Layers[i])
+	for i, raw := range layers {
+		m.Layers = append(m.Layers, judge(raw, "layers[%d]", i))
 	}
-	for i := range m.Manifests {
-		judge(fmt.Sprintf("manifests[%d]", i), &m.Manifests[i])
+	for i, raw := range manifests {
+		m.Manifests = append(m.Manifests, judge(raw, "manifests[%d]", i))
 	}
 	if len(faults) > 0 {
 		return nil, invalid(faults...)
 	}
 	return m, nil
+}
+
+// parseDescriptor reads a descriptor (image-spec, "OCI Content Descriptors").
+func parseDescriptor(raw json.RawMessage) (d ocispec.Descriptor, err error) {
+	if _, err := members(raw); err != nil {
+		return d, err
+	}
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return d, errors.New(plain(err))
+	}
+	switch {
+	case !ValidDigest(string(d.Digest)):
+		err = fmt.Errorf("digest %q is not a sha256 or sha512 digest", d.Digest)
+	case d.Size < 0:
+		err = fmt.Errorf("size %d is negative", d.Size)
+	case len(d.MediaType) > 255 || strings.ContainsFunc(d.MediaType, control):
+		err = errors.New("mediaType must be a media type of at most 255 characters")
+	case len(d.Data) > 0 && (int64(len(d.Data)) != d.Size || d.Digest.Algorithm().FromBytes(d.Data) != d.Digest):
+		err = errors.New("data does not match its digest and size")
+	}
+	return d, err
 }
 
 // invalid refuses a manifest with what is wrong about it; a document with thousands of faults is told of the first.
@@ -207,16 +228,28 @@ func plain(err error) string {
 	return err.Error()
 }
 
-// topLevel splits a JSON object into its members, by exact key. A key that stands twice is refused: two readers could each see another
-// document (encoding/json would take the last one and match keys in any case).
+// topLevel splits a JSON document that must be an object into its members.
 func topLevel(body []byte) (map[string]json.RawMessage, error) {
 	if !json.Valid(body) {
-		var any json.RawMessage
-		if err := json.Unmarshal(body, &any); err != nil {
-			return nil, fmt.Errorf("not a JSON document: %v", err)
-		}
-		return nil, fmt.Errorf("not a JSON document")
+		var document any
+		return nil, fmt.Errorf("not a JSON document: %v", json.Unmarshal(body, &document))
 	}
+	return members(body)
+}
+
+// spelling is how the keys that matter are written, by their lower-case form.
+var spelling = func() map[string]string {
+	known := map[string]string{}
+	for _, key := range []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations",
+		"digest", "size", "urls", "data", "platform"} {
+		known[strings.ToLower(key)] = key
+	}
+	return known
+}()
+
+// members splits a valid JSON object, by exact key. What two readers could read as two documents is refused: a key that stands twice, since some
+// take the first and some the last, and a key that matters in another spelling, since some (encoding/json) take any.
+func members(body []byte) (map[string]json.RawMessage, error) {
 	rest := bytes.TrimLeft(body, " \t\r\n")
 	if len(rest) == 0 || rest[0] != '{' {
 		return nil, fmt.Errorf("not a JSON object")
@@ -236,6 +269,9 @@ func topLevel(body []byte) (map[string]json.RawMessage, error) {
 		end = value(rest, i)
 		if _, twice := top[key]; twice {
 			return nil, fmt.Errorf("%q stands twice", clip(key))
+		}
+		if right, known := spelling[strings.ToLower(key)]; known && right != key {
+			return nil, fmt.Errorf("%q must be written %q", clip(key), right)
 		}
 		top[key] = rest[i:end]
 		i = end

@@ -23,6 +23,9 @@ import (
 // before the server has noticed.
 const busyWait = 5 * time.Second
 
+// statusWait is how long asking for an upload's status waits for whoever writes it.
+const statusWait = time.Second
+
 // Upload is a blob being received. Its id works in its own repository only.
 type Upload struct {
 	ID    string // a UUID
@@ -93,8 +96,11 @@ func (r *Registry) Begin(ctx context.Context, repo string, a digest.Algorithm) (
 	return u.Upload, r.saveUpload(ctx, repo, u)
 }
 
-// Upload tells how far an upload has come.
+// Upload tells how far an upload has come. A request whose client just broke off gets a moment to record what it had received.
 func (r *Registry) Upload(ctx context.Context, repo, id string) (Upload, error) {
+	if unlock, ok := r.writing.lock(ctx, keyUpload(repo, id), statusWait); ok {
+		unlock()
+	}
 	u, err := r.loadUpload(ctx, repo, id)
 	if err != nil {
 		return Upload{}, err
@@ -115,11 +121,24 @@ func (r *Registry) Append(ctx context.Context, repo, id string, offset, length i
 		return u.Size, err
 	}
 	_, err = r.receive(ctx, u, length, src)
-	// The client may be gone, what it sent is not.
-	if saved := r.saveUpload(context.WithoutCancel(ctx), repo, u); err == nil {
-		err = saved
+	return u.Size, r.rest(ctx, repo, u, err)
+}
+
+// rest records how far an upload has come after err, which may be nil, and returns what the client is told.
+func (r *Registry) rest(ctx context.Context, repo string, u *upload, err error) error {
+	if errors.Is(err, errGone) {
+		r.dropUpload(ctx, repo, u)
+		return uploadUnknown(u.ID)
 	}
-	return u.Size, err
+	// The client may be gone, what it sent is not.
+	if saved := r.saveUpload(context.WithoutCancel(ctx), repo, u); saved != nil {
+		if err != nil {
+			r.log.Error("keep what was received", "repo", repo, "upload", u.ID, "err", saved)
+			return err
+		}
+		return saved
+	}
+	return err
 }
 
 // Finish receives the rest, if any (src may be nil), and turns the upload into the blob d of repo. Content that does not match is
@@ -140,16 +159,11 @@ func (r *Registry) Finish(ctx context.Context, repo, id string, offset, length i
 		u.algorithm, u.state = d.Algorithm(), nil // nothing was hashed yet: now the algorithm is known
 	}
 	h, err := r.receive(ctx, u, length, src)
-	if err != nil {
-		if saved := r.saveUpload(context.WithoutCancel(ctx), repo, u); saved != nil {
-			r.log.Error("keep what was received", "repo", repo, "upload", id, "err", saved)
-		}
-		return err
+	if err == nil && (h == nil || u.algorithm != d.Algorithm()) {
+		h, err = r.rehash(ctx, u, d.Algorithm())
 	}
-	if h == nil || u.algorithm != d.Algorithm() {
-		if h, err = r.rehash(ctx, u, d.Algorithm()); err != nil {
-			return err
-		}
+	if err != nil {
+		return r.rest(ctx, repo, u, err)
 	}
 	if got := digest.NewDigest(d.Algorithm(), h); got != d {
 		r.dropUpload(ctx, repo, u)
@@ -235,13 +249,13 @@ func (r *Registry) receive(ctx context.Context, u *upload, length int64, src io.
 	if u.inRow {
 		var more []byte
 		more, err = io.ReadAll(io.LimitReader(in, smallBlob-int64(len(u.bytes))))
-		u.bytes = append(u.bytes[:len(u.bytes):len(u.bytes)], more...)
-		u.Size = int64(len(u.bytes))
-		if reserved(u.bytes) {
+		all := append(u.bytes[:len(u.bytes):len(u.bytes)], more...)
+		if reserved(all) {
 			in.Close()
 			return nil, &Error{Code: BlobUploadInvalid, Detail: map[string]string{
 				"hint": "content that begins like this is for the registry's own use; wrap it into an archive"}}
 		}
+		u.bytes, u.Size = all, int64(len(all))
 		if err != nil {
 			err = &brokenSource{err}
 		} else if u.Size == smallBlob { // perhaps there is more: reading on tells
@@ -274,19 +288,33 @@ func (r *Registry) spill(ctx context.Context, u *upload, src io.Reader) error {
 	}
 	had := u.bytes
 	u.inRow, u.bytes = false, nil
-	return r.append(ctx, u, 0, io.MultiReader(bytes.NewReader(had), bytes.NewReader(first[:]), src))
+	err := r.append(ctx, u, 0, io.MultiReader(bytes.NewReader(had), bytes.NewReader(first[:]), src))
+	if u.Size < int64(len(had)) { // the store did not even take what was here before
+		r.abort(ctx, u.ID)
+		u.inRow, u.bytes, u.Size = true, had, int64(len(had))
+	}
+	return err
 }
 
 // append hands src to the blob store. Faults of the source and of the store are told apart: the first are the client's.
 func (r *Registry) append(ctx context.Context, u *upload, offset int64, src io.Reader) error {
 	watched := &watchedSource{src: src}
 	size, err := r.blobs.Append(ctx, u.ID, offset, watched)
+	if errors.Is(err, blob.ErrUploadUnknown) {
+		return errGone
+	}
 	u.Size = size
+	if errors.Is(err, blob.ErrUploadShort) { // a power cut took what was not synced; the client can send it again
+		return u.at(offset)
+	}
 	if err != nil && watched.err != nil && errors.Is(err, watched.err) {
 		return &brokenSource{err}
 	}
 	return fault(err, "receive upload %s", u.ID)
 }
+
+// errGone says that an upload's bytes are no longer there.
+var errGone = errors.New("the upload's bytes are gone")
 
 // brokenSource is a fault of whoever sends.
 type brokenSource struct{ error }
@@ -323,6 +351,9 @@ func (r *Registry) rehash(ctx context.Context, u *upload, a digest.Algorithm) (h
 		return h, nil
 	}
 	src, err := r.blobs.Resume(ctx, u.ID, 0)
+	if errors.Is(err, blob.ErrUploadUnknown) {
+		return nil, errGone
+	}
 	if err != nil {
 		return nil, fault(err, "read upload %s again", u.ID)
 	}
@@ -338,7 +369,7 @@ func (r *Registry) lockUpload(ctx context.Context, repo, id string) (*upload, fu
 	if err := checkName(repo); err != nil {
 		return nil, nil, err
 	}
-	unlock, ok := r.writing.lock(ctx, id, busyWait)
+	unlock, ok := r.writing.lock(ctx, keyUpload(repo, id), busyWait)
 	if !ok {
 		return nil, nil, &Error{Code: Busy, Detail: map[string]string{"upload": clip(id),
 			"hint": "another request is writing this upload; ask for its status and continue from there"}}
@@ -352,19 +383,22 @@ func (r *Registry) lockUpload(ctx context.Context, repo, id string) (*upload, fu
 }
 
 func (r *Registry) loadUpload(ctx context.Context, repo, id string) (*upload, error) {
-	unknown := &Error{Code: BlobUploadUnknown, Detail: map[string]string{"upload": clip(id),
-		"hint": "it was finished, cancelled, has expired, or belongs to another repository; begin a new one"}}
 	if !ValidName(repo) || len(id) != 36 || strings.ContainsAny(id, "!/") {
-		return nil, unknown
+		return nil, uploadUnknown(id)
 	}
 	row, err := r.uploads.Get(ctx, keyUpload(repo, id))
 	if errors.Is(err, kv.ErrNotFound) {
-		return nil, unknown
+		return nil, uploadUnknown(id)
 	}
 	if err != nil {
 		return nil, fault(err, "look up upload %s of %s", id, repo)
 	}
 	return parseUpload(id, row)
+}
+
+func uploadUnknown(id string) error {
+	return &Error{Code: BlobUploadUnknown, Detail: map[string]string{"upload": clip(id),
+		"hint": "it was finished, cancelled, has expired, or belongs to another repository; begin a new one"}}
 }
 
 func (r *Registry) saveUpload(ctx context.Context, repo string, u *upload) error {

@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,10 +35,12 @@ type Program struct {
 	Addr string // 127.0.0.1:port
 	Dir  string // the folder it runs in; its data is in Dir/data
 
-	t    testing.TB
-	bin  string
-	args []string
-	env  []string
+	t     testing.TB
+	bin   string
+	under []string
+	args  []string
+	env   []string
+	ask   *http.Client
 
 	mu  sync.Mutex
 	cmd *exec.Cmd
@@ -65,10 +68,25 @@ func Env(vars ...string) Option { return func(p *Program) { p.env = append(p.env
 // In runs the program in an existing folder instead of one of its own.
 func In(dir string) Option { return func(p *Program) { p.Dir = dir } }
 
+// Listen lets the program serve on an address of the test's choice instead of a free port of 127.0.0.1. A test that starts it again many times
+// takes another address of 127.0.0.0/8: there no connection of another process can have got the port meanwhile.
+func Listen(addr string) Option {
+	return func(p *Program) { p.Addr, p.URL = addr, "http://"+addr }
+}
+
+// HTTPS says that the program, by its configuration, speaks TLS; the client is one that trusts it.
+func HTTPS(client *http.Client) Option {
+	return func(p *Program) { p.URL, p.ask = "https://"+p.Addr, client }
+}
+
+// Under starts the program by way of another, such as a shell that makes a filesystem and then becomes the program (exec "$@"), so that
+// the process id stays the program's.
+func Under(argv ...string) Option { return func(p *Program) { p.under = argv } }
+
 // Start starts the program and waits until it is ready; a program that does not get ready fails the test with its log.
 func Start(t testing.TB, opts ...Option) *Program {
 	t.Helper()
-	p := &Program{t: t, bin: Build(t), Dir: t.TempDir()}
+	p := &Program{t: t, bin: Build(t), Dir: t.TempDir(), ask: http.DefaultClient}
 	p.Addr = freeAddr(t)
 	p.URL = "http://" + p.Addr
 	for _, o := range opts {
@@ -81,7 +99,8 @@ func Start(t testing.TB, opts ...Option) *Program {
 
 func (p *Program) run() {
 	p.t.Helper()
-	cmd := exec.Command(p.bin, append([]string{"serve"}, p.args...)...)
+	argv := slices.Concat(p.under, []string{p.bin, "serve"}, p.args)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = p.Dir
 	cmd.Env = append(append(os.Environ(), "ENTREPOT_LISTEN="+p.Addr), p.env...)
 	log := &buffer{}
@@ -104,7 +123,7 @@ func (p *Program) run() {
 	p.cmd, p.log, p.end = cmd, log, end
 	p.mu.Unlock()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if res, err := http.Get(p.URL + "/readyz"); err == nil {
+		if res, err := p.ask.Get(p.URL + "/readyz"); err == nil {
 			res.Body.Close()
 			if res.StatusCode == http.StatusOK {
 				return
@@ -154,6 +173,22 @@ func (p *Program) signal(s syscall.Signal) bool {
 	case <-time.After(30 * time.Second):
 		return false
 	}
+}
+
+// Signal sends a signal and does not wait for what comes of it.
+func (p *Program) Signal(s os.Signal) { _ = p.cmd.Process.Signal(s) }
+
+// Ended returns a channel that is closed when the program has ended, by itself or by a signal.
+func (p *Program) Ended() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.end
+}
+
+// Status waits until the program has ended and returns its exit status, -1 if a signal ended it.
+func (p *Program) Status() int {
+	<-p.Ended()
+	return p.cmd.ProcessState.ExitCode()
 }
 
 // Restart starts the program again in the same folder and on the same port, after Kill or Stop.

@@ -11,10 +11,9 @@ import (
 const auditPage = 1000
 
 // getAudit serves the journal as one JSON line an event: sealed ones after the given number, then those that are not sealed yet.
-func (a *API) getAudit(w http.ResponseWriter, r *http.Request, _ call) error {
-	q := r.URL.Query()
+func (a *API) getAudit(w http.ResponseWriter, r *http.Request, c call) error {
 	number := func(name string, otherwise, most uint64) (uint64, error) {
-		value := q.Get(name)
+		value := c.query.Get(name)
 		if value == "" {
 			return otherwise, nil
 		}

@@ -32,6 +32,9 @@ func (a *API) headBlob(w http.ResponseWriter, r *http.Request, c call) error {
 	}
 	h := w.Header()
 	describeBlob(h, info.Digest)
+	if notModified(w, r, info.Digest) {
+		return nil
+	}
 	h["Content-Length"] = []string{strconv.FormatInt(info.Size, 10)}
 	h["Accept-Ranges"] = []string{"bytes"}
 	w.WriteHeader(http.StatusOK)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"sync/atomic"
@@ -18,9 +19,10 @@ import (
 
 // call is what the door knows of a request.
 type call struct {
-	name string // repository
-	last string // tag, digest or upload id
-	who  auth.Identity
+	name  string // repository
+	last  string // tag, digest or upload id
+	query url.Values
+	who   auth.Identity
 }
 
 // endpoint serves a request. It either answers it and returns nil, or returns an error and has written nothing.
@@ -36,6 +38,12 @@ func (a *API) door(name string, action auth.Action, serve endpoint) http.Handler
 		c := call{}
 		_, c.name, c.last = split(r.URL.Path)
 		err := a.policy.Allow(r.Context(), c.who, action, c.name)
+		if err == nil && r.URL.RawQuery != "" {
+			// What does not parse is refused: dropping it would do something else than what was asked for.
+			if c.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+				err = &refusal{answer: badQuery, detail: map[string]string{"hint": "the query is malformed; escape what is not a letter or digit"}}
+			}
+		}
 		if err == nil {
 			err = serve(out, r, c)
 		}

@@ -29,7 +29,7 @@ var answers = map[string]answer{
 	registry.SizeInvalid:         {400, "SIZE_INVALID", "provided length did not match the content"},
 	registry.Unsupported:         {405, "UNSUPPORTED", "the operation is unsupported"},
 	registry.Denied:              {403, "DENIED", "requested access to the resource is denied"},
-	registry.TagInvalid:          {400, "TAG_INVALID", "invalid tag"},
+	registry.TagInvalid:          {400, "MANIFEST_INVALID", "invalid tag"},
 	registry.RangeInvalid:        {416, "BLOB_UPLOAD_INVALID", "chunk out of order"},
 	registry.TooLarge:            {413, "SIZE_INVALID", "manifest too large"},
 	registry.Busy:                {409, "BLOB_UPLOAD_INVALID", "another request is writing this upload"},

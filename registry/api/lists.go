@@ -24,7 +24,7 @@ const (
 
 // getTags lists tags in byte order (distribution-spec, "Listing Tags").
 func (a *API) getTags(w http.ResponseWriter, r *http.Request, c call) error {
-	n, last, err := page(r)
+	n, last, err := page(c)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (a *API) getTags(w http.ResponseWriter, r *http.Request, c call) error {
 
 // getCatalog lists the repositories that the caller may pull from.
 func (a *API) getCatalog(w http.ResponseWriter, r *http.Request, c call) error {
-	n, last, err := page(r)
+	n, last, err := page(c)
 	if err != nil {
 		return err
 	}
@@ -53,17 +53,16 @@ func (a *API) getCatalog(w http.ResponseWriter, r *http.Request, c call) error {
 }
 
 // page reads n and last. No n means a full page of the largest size.
-func page(r *http.Request) (n int, last string, err error) {
-	q := r.URL.Query()
+func page(c call) (n int, last string, err error) {
 	n = maxPage
-	if value := q.Get("n"); value != "" {
+	if value := c.query.Get("n"); value != "" {
 		asked, err := strconv.ParseUint(value, 10, 64)
 		if err != nil {
 			return 0, "", &refusal{answer: badQuery, detail: map[string]string{"parameter": "n", "value": clip(value), "hint": "n is a whole number, 0 or more"}}
 		}
 		n = int(min(asked, maxPage))
 	}
-	last = q.Get("last")
+	last = c.query.Get("last")
 	if len(last) > 1024 {
 		return 0, "", &refusal{answer: badQuery, detail: map[string]string{"parameter": "last", "hint": "last is an entry of the page before"}}
 	}
@@ -117,14 +116,14 @@ func writeJSON(w http.ResponseWriter, body []byte, mediaType string) error {
 
 // getReferrers lists what refers to a manifest (distribution-spec, "Listing Referrers").
 func (a *API) getReferrers(w http.ResponseWriter, r *http.Request, c call) error {
-	n, last, err := page(r)
+	n, last, err := page(c)
 	if err != nil {
 		return err
 	}
 	if n == 0 {
 		n = maxPage // an index without entries would say that there are none
 	}
-	kind := r.URL.Query().Get("artifactType")
+	kind := c.query.Get("artifactType")
 	body := append(make([]byte, 0, 16<<10), `{"schemaVersion":2,"mediaType":"`+ocispec.MediaTypeImageIndex+`","manifests":[`...)
 	count := 0
 	var before registry.Referrer

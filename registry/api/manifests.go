@@ -19,9 +19,7 @@ func (a *API) getManifest(w http.ResponseWriter, r *http.Request, c call) error 
 		return err
 	}
 	describe(w.Header(), desc)
-	if matches(r, desc.Digest) {
-		w.Header().Del("Content-Length")
-		w.WriteHeader(http.StatusNotModified)
+	if notModified(w, r, desc.Digest) {
 		return nil
 	}
 	w.WriteHeader(http.StatusOK)
@@ -36,6 +34,9 @@ func (a *API) headManifest(w http.ResponseWriter, r *http.Request, c call) error
 		return err
 	}
 	describe(w.Header(), desc)
+	if notModified(w, r, desc.Digest) {
+		return nil
+	}
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
@@ -52,12 +53,16 @@ func describe(h http.Header, desc ocispec.Descriptor) {
 
 var nosniff = []string{"nosniff"}
 
-// matches tells whether the client has this content already (If-None-Match).
-func matches(r *http.Request, d digest.Digest) bool {
+// notModified answers 304 if the client has this content already (RFC 9110, section 13.1.2).
+func notModified(w http.ResponseWriter, r *http.Request, d digest.Digest) bool {
 	for _, value := range r.Header["If-None-Match"] {
 		for tag := range strings.SplitSeq(value, ",") {
 			tag = strings.Trim(strings.TrimPrefix(strings.TrimSpace(tag), "W/"), `"`)
 			if tag == string(d) || tag == "*" {
+				h := w.Header()
+				delete(h, "Content-Length")
+				delete(h, "Content-Type")
+				w.WriteHeader(http.StatusNotModified)
 				return true
 			}
 		}
@@ -83,7 +88,7 @@ func (a *API) putManifest(w http.ResponseWriter, r *http.Request, c call) error 
 	if err != nil {
 		return &refusal{answer: brokenOff, detail: map[string]string{"hint": "push the manifest again"}}
 	}
-	tags := r.URL.Query()["tag"]
+	tags := c.query["tag"]
 	if len(tags) > 0 && !strings.Contains(c.last, ":") {
 		return &refusal{answer: badQuery, detail: map[string]string{"parameter": "tag", "hint": "tags as parameters go with a push by digest"}}
 	}

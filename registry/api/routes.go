@@ -98,6 +98,10 @@ func (a *API) methods(r route) http.Handler {
 		doors[method] = a.door(string(r.shape), access.action, access.serve)
 		allow = append(allow, method)
 	}
+	if get := doors[http.MethodGet]; get != nil && doors[http.MethodHead] == nil && r.shape != upload {
+		doors[http.MethodHead] = get // the server sends no body
+		allow = append(allow, http.MethodHead)
+	}
 	slices.Sort(allow)
 	other := a.door(string(r.shape), auth.Enter, methodNotAllowed(strings.Join(allow, ", ")))
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

@@ -15,7 +15,7 @@ import (
 
 // postUpload begins an upload, takes a whole blob, or mounts one (distribution-spec, "Pushing blobs").
 func (a *API) postUpload(w http.ResponseWriter, r *http.Request, c call) error {
-	q := r.URL.Query()
+	q := c.query
 	if mount := q.Get("mount"); mount != "" {
 		mounted, err := a.mount(r, c, digest.Digest(mount), q.Get("from"))
 		if err != nil {
@@ -79,7 +79,7 @@ func (a *API) patchUpload(w http.ResponseWriter, r *http.Request, c call) error 
 
 // putUpload takes the last chunk, if there is one, and closes the upload.
 func (a *API) putUpload(w http.ResponseWriter, r *http.Request, c call) error {
-	d := digest.Digest(r.URL.Query().Get("digest"))
+	d := digest.Digest(c.query.Get("digest"))
 	if d == "" {
 		return &registry.Error{Code: registry.DigestInvalid, Detail: map[string]string{"hint": "close an upload with ?digest=<the whole blob's digest>"}}
 	}
