@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: bench build clean clients fuzz lint run test tools tools-extra vuln
+.PHONY: bench build clean clients fuzz lint oracle run test tools tools-extra vuln
 
 FUZZTIME  ?= 10s
 # More flags for go test: make test TESTFLAGS=-v
@@ -29,9 +29,13 @@ clients: tools
 tools:
 	@conformance/tools/build
 
-# tools-extra: containerd 2 besides, which no ordinary test needs.
+# tools-extra: containerd 2 (CLIENTS_CONTAINERD=2 make clients) and distribution's registry, which no ordinary test needs.
 tools-extra:
 	@conformance/tools/build extra
+
+# oracle: asks distribution's registry and this one the same questions.
+oracle:
+	cd conformance/oracle && go test $(TESTFLAGS) ./...
 
 # bench: measures this registry beside others on this machine.
 bench:

@@ -81,7 +81,7 @@ func (t *archiveTarget) Publish(ctx context.Context, d ocispec.Descriptor, conte
 		return err
 	}
 	if !m.isImage() {
-		return errors.New("only an image can go into a docker-archive; use an oci-archive for other artifacts")
+		return errors.New("only an image can go into a docker-archive")
 	}
 	if err := t.Push(ctx, d, bytes.NewReader(content)); err != nil {
 		return err

@@ -42,6 +42,9 @@ type Config struct {
 	// Serve measurements for Prometheus at /metrics.
 	Metrics bool `yaml:"metrics"`
 
+	// Serve Go's profiles at /debug/pprof, for developers. Only with a loopback address.
+	Profiles bool `yaml:"profiles"`
+
 	// Where requests are traced to.
 	Tracing Tracing `yaml:"tracing"`
 

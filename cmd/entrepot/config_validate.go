@@ -88,6 +88,9 @@ func (c Config) faults() faults {
 	}
 	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	oneOf("log.format", c.Log.Format, "text", "json")
+	if host, _, err := net.SplitHostPort(c.Listen); c.Profiles && err == nil && !isLoopback(host) {
+		wrong("profiles", "profiles tell strangers too much; listen on a loopback address to serve them")
+	}
 	webAddress("tracing.endpoint", c.Tracing.Endpoint, false)
 	return all
 }

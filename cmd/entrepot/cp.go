@@ -153,25 +153,45 @@ func orOnly(tag string) string {
 
 var fallbackTag = regexp.MustCompile(`^sha(256|512)-[0-9a-f]{64,128}$`)
 
-// choose picks one platform of an index when that is what is wanted.
+// choose picks one platform of an index when that is what is wanted, and says at once what a docker-archive cannot hold.
 func (o copyOptions) choose(ctx context.Context, from fetcher, root ocispec.Descriptor, dst endpoint) (ocispec.Descriptor, error) {
-	if !isIndexType(root.MediaType) || o.platform == "" && dst.kind != dockerArchive {
+	if dst.kind != dockerArchive && (o.platform == "" || !isIndexType(root.MediaType)) {
 		return root, nil
 	}
+	m, err := readManifest(ctx, from, root)
+	if err != nil {
+		return root, err
+	}
+	if m.isIndex() {
+		if root, err = o.pick(m); err != nil || dst.kind != dockerArchive {
+			return root, err
+		}
+		if m, err = readManifest(ctx, from, root); err != nil {
+			return root, err
+		}
+	}
+	if dst.kind == dockerArchive && !m.isImage() {
+		return root, errors.New("only an image can go into a docker-archive; use an oci-archive for other artifacts")
+	}
+	return root, nil
+}
+
+func readManifest(ctx context.Context, from fetcher, d ocispec.Descriptor) (*manifest, error) {
+	content, err := fetchBytes(ctx, from, d, manifestLimit)
+	if err != nil {
+		return nil, err
+	}
+	return parseManifest(content)
+}
+
+// pick returns the index's manifest for the wanted platform.
+func (o copyOptions) pick(index *manifest) (ocispec.Descriptor, error) {
 	wanted := &ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}
 	if o.platform != "" {
-		wanted, _ = parsePlatform(o.platform)
-	}
-	content, err := fetchBytes(ctx, from, root, manifestLimit)
-	if err != nil {
-		return root, err
-	}
-	m, err := parseManifest(content)
-	if err != nil {
-		return root, err
+		wanted, _ = parsePlatform(o.platform) // judged when the flags were
 	}
 	var there []string
-	for _, d := range m.Manifests {
+	for _, d := range index.Manifests {
 		if fits(d.Platform, wanted) {
 			return d, nil
 		}
@@ -179,5 +199,5 @@ func (o copyOptions) choose(ctx context.Context, from fetcher, root ocispec.Desc
 			there = append(there, p)
 		}
 	}
-	return root, fmt.Errorf("there is no %s; choose with --platform among %s", platformName(wanted), strings.Join(there, ", "))
+	return ocispec.Descriptor{}, fmt.Errorf("there is no %s; choose with --platform among %s", platformName(wanted), strings.Join(there, ", "))
 }

@@ -3,12 +3,15 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/http/pprof"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// routes adds to the registry's API what operators ask: /healthz (the process answers), /readyz (it can serve), /metrics.
+// routes adds to the registry's API what operators ask: /healthz (the process answers), /readyz (it can serve), /metrics and, where the
+// configuration says so, /debug/pprof.
 func (s *server) routes(api http.Handler, measured *prometheus.Registry) http.Handler {
 	operations := http.NewServeMux()
 	operations.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -24,9 +27,14 @@ func (s *server) routes(api http.Handler, measured *prometheus.Registry) http.Ha
 		)
 		operations.Handle("GET /metrics", promhttp.HandlerFor(measured, promhttp.HandlerOpts{}))
 	}
+	if s.config.Profiles {
+		operations.HandleFunc("GET /debug/pprof/", pprof.Index)
+		operations.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		operations.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/healthz", "/readyz", "/metrics":
+		switch path := r.URL.Path; {
+		case path == "/healthz", path == "/readyz", path == "/metrics", strings.HasPrefix(path, "/debug/pprof/"):
 			operations.ServeHTTP(w, r)
 		default:
 			api.ServeHTTP(w, r)

@@ -24,14 +24,25 @@ func TestScripts(t *testing.T) {
 }
 
 // TestRegistryScripts runs the sessions with a registry. They share one, and each keeps to repositories named after itself.
+// ENTREPOT_TEST_REGISTRY names another registry to run them against.
 func TestRegistryScripts(t *testing.T) {
 	server := os.Getenv("ENTREPOT_TEST_REGISTRY")
 	if server == "" {
 		server = program.Start(t).Addr
 	}
+	sessions(t, "testdata/registry", server)
+}
+
+// TestJournalScripts has a registry of its own: a session that reads the journal would see what the others do.
+func TestJournalScripts(t *testing.T) {
+	sessions(t, "testdata/journal", program.Start(t).Addr)
+}
+
+// sessions runs the scripts of a folder, in a subtest, so that the registry stays until the last of them has ended.
+func sessions(t *testing.T, dir, server string) {
 	t.Run("sessions", func(t *testing.T) {
 		testscript.Run(t, testscript.Params{
-			Dir: "testdata/registry",
+			Dir: dir,
 			Setup: func(e *testscript.Env) error {
 				e.Setenv(envServer, server)
 				return nil

@@ -48,7 +48,7 @@ func (f *folder) Close() error { return f.root.Close() }
 
 // Bounds of what a tar file may ask of us. Its makers may be anybody.
 const (
-	tarEntries = 200000
+	tarEntries = 50000
 	tarHops    = 16
 )
 
