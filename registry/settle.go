@@ -38,6 +38,7 @@ func (r *Registry) noteUnsettled() {
 func (r *Registry) runSettle(ctx context.Context) {
 	wait := time.Duration(0) // first of all what the last run left
 	for {
+		due := false
 		select {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -45,24 +46,26 @@ func (r *Registry) runSettle(ctx context.Context) {
 			// The journal's end is sealed first, by its own sealer or here.
 			for n, err := r.journal.Seal(last); n > 0 && err == nil; n, err = r.journal.Seal(last) {
 			}
-			if err := r.settleAll(last); err != nil {
+			if err := r.settleAll(last, true); err != nil {
 				r.log.Warn("copy the last content from the index to the blob store; it is done after the next start", "err", err)
 			}
 			return
 		case <-r.unsettle:
 		case <-time.After(wait):
+			due = true
 		}
 		wait = settleEvery
-		if err := r.settleAll(ctx); err != nil && ctx.Err() == nil {
+		if err := r.settleAll(ctx, due); err != nil && ctx.Err() == nil {
 			r.log.Error("copy content from the index to the blob store", "err", err)
 			wait = backoff
 		}
 	}
 }
 
-func (r *Registry) settleAll(ctx context.Context) error {
+// settleAll copies what waits; the journal's open end, which is written anew each time, only when it is due.
+func (r *Registry) settleAll(ctx context.Context, due bool) error {
 	_, err := r.Settle(ctx)
-	return errors.Join(err, r.saveSegments(ctx))
+	return errors.Join(err, r.saveSegments(ctx, due))
 }
 
 // Settle copies everything that waits for it to the blob store, and returns how many things it copied.
@@ -146,8 +149,9 @@ type segmentState struct {
 	Open digest.Digest `json:"open,omitempty"` // the open segment as saved
 }
 
-// saveSegments saves the sealed journal as content, in segments of segmentSize lines. The last, open one is written anew as it grows.
-func (r *Registry) saveSegments(ctx context.Context) error {
+// saveSegments saves the sealed journal as content, in segments of segmentSize lines. The last, open one is written anew as it grows, if asked
+// for.
+func (r *Registry) saveSegments(ctx context.Context, open bool) error {
 	for {
 		state := segmentState{From: 1, To: 1}
 		row, err := r.index.Get(ctx, keySegment)
@@ -162,7 +166,8 @@ func (r *Registry) saveSegments(ctx context.Context) error {
 			return err
 		}
 		to := min(head+1, state.From+segmentSize)
-		if to <= state.To {
+		closed := to == state.From+segmentSize
+		if to <= state.To || !closed && !open {
 			return nil
 		}
 		body, err := r.journal.Export(ctx, state.From, to)
@@ -174,7 +179,6 @@ func (r *Registry) saveSegments(ctx context.Context) error {
 			return fmt.Errorf("store journal segment %s: %w", d, err)
 		}
 		next := segmentState{From: state.From, To: to, Open: d}
-		closed := to == state.From+segmentSize
 		if closed {
 			next = segmentState{From: to, To: to}
 		}

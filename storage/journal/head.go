@@ -12,4 +12,6 @@ func (j *Journal) Head(ctx context.Context) (uint64, error) {
 }
 
 // IsSegment tells by how content begins (64 bytes are enough) whether it may be a segment.
-func IsSegment(begin []byte) bool { return bytes.HasPrefix(begin, []byte(`{"entrepotJournal":1,"from":`)) }
+func IsSegment(begin []byte) bool {
+	return bytes.HasPrefix(begin, []byte(`{"entrepotJournal":1,"from":`))
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/entrepot/entrepot/storage/kv"
 )
@@ -12,7 +13,7 @@ import (
 var errAbandoned = errors.New("commit abandoned: a transaction of its group ended its goroutine")
 
 // Update implements kv.DB. It is a group commit: the first caller leads, commits its own transaction and all that wait by then, and wakes
-// the first of those that arrived meanwhile to lead the next group. So there is no goroutine and no delay between a lone writer and the disk.
+// the first of those that arrived meanwhile to lead the next group. So there is no goroutine and no delay between a lone writer and the disk (see queue).
 // fn may therefore run on another caller's goroutine.
 func (db *DB) Update(ctx context.Context, fn func(kv.Tx) error) error {
 	if err := ctx.Err(); err != nil {
@@ -31,6 +32,7 @@ func (db *DB) Update(ctx context.Context, fn func(kv.Tx) error) error {
 // lead commits one group and passes the lead on, whatever happens.
 func (db *DB) lead() {
 	defer db.queue.pass()
+	db.queue.gather()
 	group := db.queue.take()
 	answered := false
 	answer := func(err error) {
@@ -47,7 +49,10 @@ func (db *DB) lead() {
 			answer(errAbandoned)
 		}
 	}()
-	answer(translate(db.commit(group)))
+	began := time.Now()
+	err := db.commit(group)
+	db.queue.note(len(group), time.Since(began))
+	answer(translate(err))
 }
 
 // commit runs the group in one transaction of the file and syncs it once. Each fn sees what those before it wrote. What a single fn

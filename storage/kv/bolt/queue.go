@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/entrepot/entrepot/storage/kv"
 )
@@ -62,10 +63,51 @@ func (r *request) finish() {
 }
 
 // queue is where Updates wait for their turn. At most one caller leads at a time; it is always the first of its group.
+//
+// Writers that answer clients come back a moment after each commit. A leader that began at once would take half of them and leave the other half
+// to the next commit, and so on in turns; so it gives those that were here lately a moment to arrive. One writer alone never waits.
 type queue struct {
 	mu      sync.Mutex
 	led     bool
 	waiting []*request
+	crowd   int           // how many writers there were lately
+	took    time.Duration // the last commit
+	want    int           // how many the leader waits for; 0: it does not
+	full    chan struct{} // tells it that they are there
+}
+
+// worthwhile is how long a commit must take for others to be waited for, and maxGather the longest that they are.
+const (
+	worthwhile = 150 * time.Microsecond
+	maxGather  = time.Millisecond
+)
+
+// gather waits until as many wait as lately, or until it would have been better to begin.
+func (q *queue) gather() {
+	q.mu.Lock()
+	if len(q.waiting) >= q.crowd || q.took < worthwhile {
+		q.mu.Unlock()
+		return
+	}
+	q.want, q.full = q.crowd, make(chan struct{})
+	full, patience := q.full, min(q.took/2, maxGather)
+	q.mu.Unlock()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-full:
+	case <-timer.C:
+	}
+	q.mu.Lock()
+	q.want = 0
+	q.mu.Unlock()
+}
+
+// note remembers how many writers there were at a commit, and how long it took.
+func (q *queue) note(group int, took time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.crowd, q.took = max(min(group+len(q.waiting), maxGroup), q.crowd*3/4), took
 }
 
 // join appends r and tells whether its caller leads.
@@ -73,6 +115,10 @@ func (q *queue) join(r *request) (leads bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.waiting = append(q.waiting, r)
+	if q.want > 0 && len(q.waiting) >= q.want {
+		q.want = 0
+		close(q.full)
+	}
 	if !q.led {
 		q.led = true
 		return true
