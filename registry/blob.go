@@ -102,7 +102,7 @@ func (r *Registry) Blob(ctx context.Context, repo string, d digest.Digest) (blob
 	}
 	row, err := r.index.Get(ctx, keyHold(repo, d))
 	if errors.Is(err, kv.ErrNotFound) {
-		return blob.Info{}, &Error{Code: BlobUnknown, Detail: map[string]string{"name": repo, "digest": string(d)}}
+		return blob.Info{}, blobUnknown(repo, d)
 	}
 	if err != nil {
 		return blob.Info{}, fault(err, "look up blob %s of %s", d, repo)
@@ -112,6 +112,10 @@ func (r *Registry) Blob(ctx context.Context, repo string, d digest.Digest) (blob
 		return blob.Info{}, fault(errRow, "look up blob %s of %s", d, repo)
 	}
 	return blob.Info{Digest: d, Size: size}, nil
+}
+
+func blobUnknown(repo string, d digest.Digest) error {
+	return &Error{Code: BlobUnknown, Detail: map[string]string{"name": repo, "digest": string(d)}}
 }
 
 // Rely records that a client was told that the blob is here, so that it will skip its upload: from now on a sweeper lets the blob be for a
@@ -128,18 +132,22 @@ func (r *Registry) Rely(ctx context.Context, d digest.Digest) error {
 		return fault(err, "look up blob %s", d)
 	}
 	return fault(r.index.Update(ctx, func(tx kv.Tx) error {
-		row, err := tx.Get(ctx, keyBlob(d))
-		if err != nil {
-			return err
-		}
-		s, err := parseStock(row)
-		if err != nil {
-			return err
-		}
-		s.touched = r.now()
-		tx.Put(keyBlob(d), s.row())
-		return nil
+		return touch(ctx, tx, d, r.now())
 	}), "touch blob %s", d)
+}
+
+func touch(ctx context.Context, tx kv.Tx, d digest.Digest, now time.Time) error {
+	row, err := tx.Get(ctx, keyBlob(d))
+	if err != nil {
+		return err
+	}
+	s, err := parseStock(row)
+	if err != nil {
+		return err
+	}
+	s.touched = now
+	tx.Put(keyBlob(d), s.row())
+	return nil
 }
 
 // OpenBlob opens a blob that repo may read.
@@ -253,16 +261,9 @@ func (r *Registry) Mount(ctx context.Context, repo string, d digest.Digest, from
 		if _, err := tx.Get(ctx, keyHold(from, d)); err != nil {
 			return err // it went in this moment
 		}
-		row, err := tx.Get(ctx, keyBlob(d))
-		if err != nil {
+		if err := touch(ctx, tx, d, r.now()); err != nil {
 			return err
 		}
-		s, err := parseStock(row)
-		if err != nil {
-			return err
-		}
-		s.touched = r.now()
-		tx.Put(keyBlob(d), s.row())
 		return r.hold(ctx, tx, repo, d, info.Size, journal.Event{Action: "blob.mount", From: from})
 	})
 	if errors.Is(err, kv.ErrNotFound) {
@@ -299,7 +300,7 @@ func (r *Registry) DeleteBlob(ctx context.Context, repo string, d digest.Digest)
 	return fault(r.index.Update(ctx, func(tx kv.Tx) error {
 		if _, err := tx.Get(ctx, keyHold(repo, d)); err != nil {
 			if errors.Is(err, kv.ErrNotFound) {
-				return &Error{Code: BlobUnknown, Detail: map[string]string{"name": repo, "digest": string(d)}}
+				return blobUnknown(repo, d)
 			}
 			return err
 		}

@@ -237,15 +237,19 @@ func topLevel(body []byte) (map[string]json.RawMessage, error) {
 	return members(body)
 }
 
-// spelling is how the keys that matter are written, by their lower-case form.
-var spelling = func() map[string]string {
-	known := map[string]string{}
-	for _, key := range []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations",
-		"digest", "size", "urls", "data", "platform"} {
-		known[strings.ToLower(key)] = key
+// spelling is how the keys that matter are written.
+var spelling = []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations",
+	"digest", "size", "urls", "data", "platform"}
+
+// misspelt returns how a key that matters is written, if key is another spelling of it to readers that are not exact.
+func misspelt(key string) (right string, yes bool) {
+	for _, right := range spelling {
+		if strings.EqualFold(key, right) {
+			return right, key != right
+		}
 	}
-	return known
-}()
+	return "", false
+}
 
 // members splits a valid JSON object, by exact key. What two readers could read as two documents is refused: a key that stands twice, since some
 // take the first and some the last, and a key that matters in another spelling, since some (encoding/json) take any.
@@ -270,7 +274,7 @@ func members(body []byte) (map[string]json.RawMessage, error) {
 		if _, twice := top[key]; twice {
 			return nil, fmt.Errorf("%q stands twice", clip(key))
 		}
-		if right, known := spelling[strings.ToLower(key)]; known && right != key {
+		if right, yes := misspelt(key); yes {
 			return nil, fmt.Errorf("%q must be written %q", clip(key), right)
 		}
 		top[key] = rest[i:end]

@@ -15,7 +15,9 @@ var (
 	specDigest = regexp.MustCompile(`^(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$`)
 )
 
-func matchesName(s string) bool { return specName.MatchString(s) && len(s) <= MaxName && !strings.HasSuffix(s, "\n") }
+func matchesName(s string) bool {
+	return specName.MatchString(s) && len(s) <= MaxName && !strings.HasSuffix(s, "\n")
+}
 
 var names = []struct {
 	name  string

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -32,11 +33,17 @@ func Reindex(ctx context.Context, blobs blob.Store, index kv.DB, found func(prob
 	if err := checkVersion(ctx, index); err != nil {
 		return Reindexed{}, err
 	}
-	x := &reindexer{ctx: ctx, blobs: blobs, index: index, found: found, segments: map[uint64]segment{}}
+	x := &reindexer{ctx: ctx, blobs: blobs, index: index, found: found, segments: map[uint64]segment{}, lost: map[string]string{}}
 	if err := x.stock(); err != nil {
 		return x.done, err
 	}
-	return x.done, x.replay()
+	if err := x.replay(); err != nil {
+		return x.done, err
+	}
+	for _, key := range slices.Sorted(maps.Keys(x.lost)) {
+		x.found(x.lost[key])
+	}
+	return x.done, x.count()
 }
 
 type reindexer struct {
@@ -45,6 +52,7 @@ type reindexer struct {
 	index    kv.DB
 	found    func(string)
 	segments map[uint64]segment // by their first line
+	lost     map[string]string  // key of the index → what cannot be written under it, as long as the journal does not tell that it went
 	done     Reindexed
 }
 
@@ -217,7 +225,7 @@ func (x *reindexer) replay() error {
 		}
 		next = s.from + uint64(s.lines)
 	}
-	return x.count()
+	return nil
 }
 
 func (x *reindexer) apply(tx kv.Tx, e journal.Event) error {
@@ -226,7 +234,8 @@ func (x *reindexer) apply(tx kv.Tx, e journal.Event) error {
 	case "blob.push", "blob.mount":
 		row, err := tx.Get(x.ctx, keyBlob(d))
 		if errors.Is(err, kv.ErrNotFound) {
-			return nil // deleted since, or lost: then the manifests that need it say so
+			x.lost[keyHold(e.Repo, d)] = fmt.Sprintf("repository %s: blob %s is lost", e.Repo, d)
+			return nil
 		}
 		if err != nil {
 			return err
@@ -237,12 +246,15 @@ func (x *reindexer) apply(tx kv.Tx, e journal.Event) error {
 		}
 		putHold(tx, e.Repo, d, s.size, e.Time)
 	case "blob.delete":
+		delete(x.lost, keyHold(e.Repo, d))
 		dropHold(tx, e.Repo, d)
 	case "manifest.push", "tag.set":
 		return x.applyPush(tx, e, d)
 	case "tag.delete":
+		delete(x.lost, keyTag(e.Repo, e.Tag))
 		dropTag(tx, e.Repo, e.Tag, digest.Digest(e.From))
 	case "manifest.delete":
+		delete(x.lost, keyRev(e.Repo, d))
 		_, _, err := dropRevision(x.ctx, tx, e.Repo, d)
 		if Code(err) == ManifestUnknown {
 			err = nil
@@ -253,38 +265,52 @@ func (x *reindexer) apply(tx kv.Tx, e journal.Event) error {
 }
 
 func (x *reindexer) applyPush(tx kv.Tx, e journal.Event, d digest.Digest) error {
-	if _, err := tx.Get(x.ctx, keyRev(e.Repo, d)); errors.Is(err, kv.ErrNotFound) {
-		body, err := tx.Get(x.ctx, keyMan(d))
-		if errors.Is(err, kv.ErrNotFound) {
-			return nil // deleted since, or lost; count tells of tags that then name nothing
-		}
-		if err != nil {
-			return err
-		}
-		m, err := ParseManifest(e.MediaType, d, body)
-		if err != nil {
-			return err
-		}
-		if _, err := putRevision(x.ctx, tx, e.Repo, m, Stored{Descriptor: m.Descriptor, Pushed: e.Time, By: e.Actor}, body); err != nil {
-			return err
-		}
-	} else if err != nil {
+	s, err := x.revision(tx, e, d)
+	if err != nil {
 		return err
+	}
+	if s == nil {
+		x.lost[keyRev(e.Repo, d)] = fmt.Sprintf("repository %s: manifest %s is lost", e.Repo, d)
 	}
 	if e.Tag == "" {
 		return nil
 	}
-	row, err := tx.Get(x.ctx, keyRev(e.Repo, d))
-	if err != nil {
-		return err
+	if s == nil {
+		// What it named before is not what it names now: no answer is better than that one.
+		x.lost[keyTag(e.Repo, e.Tag)] = fmt.Sprintf("repository %s: tag %s names manifest %s, which is lost", e.Repo, e.Tag, d)
+		dropTag(tx, e.Repo, e.Tag, digest.Digest(e.From))
+		return nil
 	}
-	s, err := parseStored(row)
-	if err != nil {
-		return err
-	}
+	delete(x.lost, keyTag(e.Repo, e.Tag))
 	s.Pushed, s.By = e.Time, e.Actor
-	_, _, err = moveTag(x.ctx, tx, e.Repo, e.Tag, s)
+	_, _, err = moveTag(x.ctx, tx, e.Repo, e.Tag, *s)
 	return err
+}
+
+// revision makes sure that the repository has the manifest, and returns its row, or nil if its bytes are lost.
+func (x *reindexer) revision(tx kv.Tx, e journal.Event, d digest.Digest) (*Stored, error) {
+	row, err := tx.Get(x.ctx, keyRev(e.Repo, d))
+	if err == nil {
+		s, err := parseStored(row)
+		return &s, err
+	}
+	if !errors.Is(err, kv.ErrNotFound) {
+		return nil, err
+	}
+	body, err := tx.Get(x.ctx, keyMan(d))
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	m, err := ParseManifest(e.MediaType, d, body)
+	if err != nil {
+		return nil, err
+	}
+	s := Stored{Descriptor: m.Descriptor, Pushed: e.Time, By: e.Actor}
+	_, err = putRevision(x.ctx, tx, e.Repo, m, s, body)
+	return &s, err
 }
 
 func (x *reindexer) count() error {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"math/rand/v2"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,8 +17,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/storage/blob"
+	"github.com/entrepot/entrepot/storage/blob/disk"
 	"github.com/entrepot/entrepot/storage/journal"
 	"github.com/entrepot/entrepot/storage/kv"
+	"github.com/entrepot/entrepot/storage/kv/bolt"
 )
 
 // clock is a time that tests move.
@@ -172,7 +175,7 @@ func saveAll(t testing.TB, r *Registry) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.saveSegments(t.Context()); err != nil {
+	if err := r.saveSegments(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -180,4 +183,30 @@ func saveAll(t testing.TB, r *Registry) {
 // as makes the context of somebody.
 func as(ctx context.Context, name string) context.Context {
 	return journal.By(ctx, journal.Actor{Name: name, Remote: "192.0.2.7", Request: "r-1"})
+}
+
+// annotated makes an image another one.
+func annotated(note string) func(*ocispec.Manifest) {
+	return func(m *ocispec.Manifest) { m.Annotations = map[string]string{"note": note} }
+}
+
+// onBolt puts the index into a file.
+func onBolt(t testing.TB) func(*Config) {
+	t.Helper()
+	index, err := bolt.Open(filepath.Join(t.TempDir(), "index"), bolt.Options{Lazy: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = index.Close() })
+	return func(c *Config) { c.Index = index }
+}
+
+// onDisk puts content into files: only there Appends are large enough for hashing beside the writing.
+func onDisk(t testing.TB) func(*Config) {
+	t.Helper()
+	store, err := disk.Open(filepath.Join(t.TempDir(), "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(c *Config) { c.Blobs = store }
 }

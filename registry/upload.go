@@ -332,8 +332,13 @@ type watchedSource struct {
 	err error
 }
 
-func (w *watchedSource) Read(p []byte) (int, error) {
-	n, err := w.src.Read(p)
+// Read fills p if it can: whole buffers make whole, aligned writes.
+func (w *watchedSource) Read(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = w.src.Read(p[n:])
+		n += m
+	}
 	if err != nil && err != io.EOF {
 		w.err = err
 	}
