@@ -185,23 +185,29 @@ type inMemory struct{ *bytes.Reader }
 
 func (inMemory) Close() error { return nil }
 
-// reopening seeks in content of a store that only reads onwards, by opening it anew where it is wanted.
+// reopening seeks in content of a store that only reads onwards, by opening it anew where it is wanted. It does so when it is read, not
+// before: whoever serves a file seeks to its end and back first, only to learn its size.
 type reopening struct {
 	ctx   context.Context
 	store blob.Reader
 	info  blob.Info
-	rc    io.ReadCloser // nil: to be opened at pos
-	pos   int64
+	rc    io.ReadCloser
+	at    int64 // where rc stands
+	pos   int64 // where the next Read is to begin
 }
 
 func (o *reopening) Read(p []byte) (n int, err error) {
-	if o.rc == nil {
+	if o.rc == nil || o.at != o.pos {
+		if err := o.Close(); err != nil {
+			return 0, err
+		}
 		if o.rc, err = o.store.Open(o.ctx, o.info.Digest, o.pos); err != nil {
 			return 0, err
 		}
 	}
 	n, err = o.rc.Read(p)
 	o.pos += int64(n)
+	o.at = o.pos
 	return n, err
 }
 
@@ -215,10 +221,7 @@ func (o *reopening) Seek(offset int64, whence int) (int64, error) {
 	if offset < 0 {
 		return 0, errors.New("seek before the beginning")
 	}
-	if offset != o.pos {
-		_ = o.Close()
-		o.rc, o.pos = nil, offset
-	}
+	o.pos = offset
 	return offset, nil
 }
 
@@ -226,7 +229,9 @@ func (o *reopening) Close() error {
 	if o.rc == nil {
 		return nil
 	}
-	return o.rc.Close()
+	rc := o.rc
+	o.rc = nil
+	return rc.Close()
 }
 
 // Mount lets repo read a blob that another repository holds, without its bytes passing again (distribution-spec, "Mounting a blob from

@@ -32,8 +32,8 @@ func (r *Registry) Stored(ctx context.Context, repo, ref string) (Stored, error)
 		}
 		key = keyRev(repo, digest.Digest(ref))
 	} else {
-		if err := checkTag(ref); err != nil {
-			return Stored{}, err
+		if !ValidTag(ref) {
+			return Stored{}, manifestUnknown(repo, clip(ref)) // what cannot be pushed is not there
 		}
 		key = keyTag(repo, ref)
 	}

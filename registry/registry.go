@@ -88,13 +88,18 @@ func Open(ctx context.Context, c Config) (*Registry, error) {
 }
 
 func checkVersion(ctx context.Context, index kv.DB) error {
-	row, err := index.Get(ctx, keyVersion)
-	if errors.Is(err, kv.ErrNotFound) {
-		return index.Update(ctx, func(tx kv.Tx) error {
-			tx.Put(keyVersion, []byte(strconv.Itoa(IndexVersion)))
-			return nil
-		})
+	if err := knownVersion(ctx, index); !errors.Is(err, kv.ErrNotFound) {
+		return err
 	}
+	return index.Update(ctx, func(tx kv.Tx) error {
+		tx.Put(keyVersion, []byte(strconv.Itoa(IndexVersion)))
+		return nil
+	})
+}
+
+// knownVersion refuses an index that a newer program wrote; kv.ErrNotFound says that it has no version yet.
+func knownVersion(ctx context.Context, index kv.DB) error {
+	row, err := index.Get(ctx, keyVersion)
 	if err != nil {
 		return fmt.Errorf("read the index's version: %w", err)
 	}

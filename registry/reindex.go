@@ -255,9 +255,12 @@ func (x *reindexer) apply(tx kv.Tx, e journal.Event) error {
 		dropTag(tx, e.Repo, e.Tag, digest.Digest(e.From))
 	case "manifest.delete":
 		delete(x.lost, keyRev(e.Repo, d))
-		_, _, err := dropRevision(x.ctx, tx, e.Repo, d)
+		_, tags, err := dropRevision(x.ctx, tx, e.Repo, d)
 		if Code(err) == ManifestUnknown {
 			err = nil
+		}
+		for _, tag := range tags { // each has an event of its own, unless a lost push was to have moved it
+			dropTag(tx, e.Repo, tag, d)
 		}
 		return err
 	}

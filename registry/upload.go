@@ -65,7 +65,7 @@ func parseUpload(id string, row []byte) (*upload, error) {
 	began, err2 := strconv.ParseInt(f[2], 10, 64)
 	touched, err3 := strconv.ParseInt(f[3], 10, 64)
 	state, err4 := base64.RawStdEncoding.DecodeString(f[5])
-	if !found || errors.Join(err1, err2, err3, err4) != nil {
+	if !found || errors.Join(err1, err2, err3, err4) != nil || size < 0 || f[4] == "row" && size != int64(len(rest)) {
 		return nil, errRow
 	}
 	return &upload{Upload{id, size, time.UnixMilli(began)}, digest.Algorithm(f[0]), time.UnixMilli(touched), state, f[4] == "row", rest}, nil

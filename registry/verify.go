@@ -24,6 +24,9 @@ type Verified struct {
 // Verify reads everything and checks every digest: blobs, manifests, what tags and repositories name, and the journal's chain. Each problem is
 // given to found as one line; the error says that the reading itself failed. The store must be at rest.
 func Verify(ctx context.Context, blobs blob.Store, index kv.DB, found func(problem string)) (Verified, error) {
+	if err := knownVersion(ctx, index); err != nil {
+		return Verified{}, err
+	}
 	v := &verifier{ctx: ctx, blobs: blobs, index: index, found: found}
 	for _, step := range []struct {
 		prefix string

@@ -92,6 +92,7 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 		return nil, fmt.Errorf("listen on %s: %w", c.Listen, err)
 	}
 	open = append(open, s.listener.Close)
+	s.listener = api.Steady(s.listener, c.Limits.Stall)
 	tlsConfig, err := newTLS(c.TLS, s.log)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -22,7 +24,11 @@ func traced(ctx context.Context, c Tracing, api http.Handler) (http.Handler, fun
 	if c.Endpoint == "" {
 		return api, nil, nil
 	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(c.Endpoint))
+	to := []otlptracehttp.Option{otlptracehttp.WithEndpointURL(c.Endpoint)}
+	if u, err := url.Parse(c.Endpoint); err == nil && strings.Trim(u.Path, "/") == "" {
+		to = append(to, otlptracehttp.WithURLPath("/v1/traces")) // where collectors take them, unless they are told otherwise
+	}
+	exporter, err := otlptracehttp.New(ctx, to...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("trace to %s: %w", c.Endpoint, err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,10 @@ Each problem is one line; with any, the exit status is 1. Nothing is changed.`,
 		c, err := storeConfig(a, config, data)
 		if err != nil {
 			return err
+		}
+		_, index, _ := c.paths()
+		if _, err := os.Stat(index); err != nil {
+			return fmt.Errorf("there is no store: %w; name its folder with data, --data or ENTREPOT_DATA", err)
 		}
 		s, err := openStore(c)
 		if err != nil {

@@ -3,6 +3,7 @@ package operations
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net/http"
 	"strings"
@@ -16,7 +17,10 @@ import (
 	"github.com/entrepot/entrepot/conformance/spec/wire"
 )
 
-const stall = "limits: {stall: 1s}\n"
+const (
+	stall   = "limits: {stall: 1s}\n"
+	patient = "limits: {stall: 2s}\n" // ten pauses of a client that moves, so that a busy machine may stretch them
+)
 
 // A header that comes byte by byte is not waited for without end.
 func TestSlow_Header(t *testing.T) {
@@ -72,38 +76,85 @@ func TestSlow_UploadStandsStill(t *testing.T) {
 
 const image = ocispec.MediaTypeImageManifest
 
-// A client that does not read on is cut, whatever it has asked for.
+// A client that does not read on is let go of, whatever it has asked for: what does not fit into the kernel's buffers is cut.
 func TestSlow_NobodyReads(t *testing.T) {
 	t.Parallel()
-	p := program.Start(t, program.Config(stall))
-	reg, repo := wire.At(p.URL), wire.Repo(t)
-	large := wire.BlobPath(repo, reg.PushBlob(t, repo, wire.Random(20<<20)))
-	medium := wire.BlobPath(repo, reg.PushBlob(t, repo, wire.Random(1<<20)))
-	manifest := reg.Image(t, repo)
-	manifest.Annotations = map[string]string{"long": strings.Repeat("x", 3<<20)}
-	reg.PushManifest(t, repo, "long", image, manifest)
-	for name, path := range map[string]string{"a large blob": large, "a blob of a megabyte": medium, "a long manifest": wire.ManifestPath(repo, "long")} {
+	for name, size := range map[string]int{"a large blob": 20 << 20, "a blob of a megabyte": 1 << 20, "a long manifest": 0, "by TLS": 20 << 20, "by HTTP/2": 20 << 20} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			res := get(t, dial(t, p), path)
+			p, client := startFor(t, name, stall)
+			repo, route := wire.Repo(t), "blob"
+			var path string
+			if size > 0 {
+				path = pushBy(t, client, p, repo, wire.Random(size))
+			} else {
+				reg := wire.At(p.URL)
+				manifest := reg.Image(t, repo)
+				manifest.Annotations = map[string]string{"long": strings.Repeat("x", 3<<20)}
+				reg.PushManifest(t, repo, "long", image, manifest)
+				route, path = "manifest", wire.ManifestPath(repo, "long")
+			}
+			res := askBy(t, name, client, p, path)
+			defer res.Body.Close()
 			time.Sleep(4 * time.Second)
-			if n, err := io.Copy(io.Discard, res.Body); err == nil {
+			measured, err := client.Get(p.URL + "/metrics")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer measured.Body.Close()
+			text, _ := io.ReadAll(measured.Body)
+			if over := `entrepot_http_request_seconds_count{method="GET",route="` + route + `"} 1`; !strings.Contains(string(text), over) {
+				t.Error("nobody read for 4 s, and the server has not let go of the request")
+			}
+			if n, err := io.Copy(io.Discard, res.Body); err == nil && size > 10<<20 {
 				t.Errorf("nobody read for 4 s, and all %d bytes came nevertheless", n)
 			}
 		})
 	}
-	t.Run("HTTP/2", func(t *testing.T) {
-		t.Parallel()
-		res, err := plainHTTP2().Get(p.URL + large)
+}
+
+// startFor starts a program for clients that come by TLS or otherwise, as the name says, and returns it with such a client.
+func startFor(t *testing.T, name, limits string) (*program.Program, *http.Client) {
+	t.Helper()
+	if !strings.Contains(name, "TLS") {
+		return program.Start(t, program.Config(limits)), http.DefaultClient
+	}
+	a, dir := newAuthority(t), t.TempDir()
+	a.issue(dir, "server")
+	client := a.client(false, nil)
+	client.Timeout = time.Minute
+	return program.Start(t, program.In(dir), program.Config(limits+"tls: {cert: tls.crt, key: tls.key}\n"), program.HTTPS(client)), client
+}
+
+// askBy asks for a path by the protocol that the name says; the body is read at the test's own pace.
+func askBy(t *testing.T, name string, client *http.Client, p *program.Program, path string) *http.Response {
+	t.Helper()
+	switch {
+	case strings.Contains(name, "HTTP/2"):
+		res, err := plainHTTP2().Get(p.URL + path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer res.Body.Close()
-		time.Sleep(4 * time.Second)
-		if n, err := io.Copy(io.Discard, res.Body); err == nil {
-			t.Errorf("nobody read for 4 s, and all %d bytes came nevertheless", n)
-		}
-	})
+		return res
+	case strings.Contains(name, "TLS"):
+		return get(t, tls.Client(dial(t, p), client.Transport.(*http.Transport).TLSClientConfig.Clone()), path)
+	}
+	return get(t, dial(t, p), path)
+}
+
+// pushBy pushes a blob and returns its path.
+func pushBy(t *testing.T, client *http.Client, p *program.Program, repo string, content []byte) string {
+	t.Helper()
+	d := digest.FromBytes(content)
+	res, err := client.Post(wire.With(p.URL+wire.UploadsPath(repo), "digest", d.String()), wire.Octets, bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != 201 {
+		t.Fatal(res.Status)
+	}
+	return wire.BlobPath(repo, d)
 }
 
 // plainHTTP2 is a client that speaks HTTP/2 without TLS.
@@ -116,10 +167,9 @@ func plainHTTP2() *http.Client {
 // Slow is not still: a client that moves a little all the time is let be, both ways.
 func TestSlow_ButMoving(t *testing.T) {
 	t.Parallel()
-	p := program.Start(t, program.Config(stall))
+	p := program.Start(t, program.Config(patient))
 	reg, repo := wire.At(p.URL), wire.Repo(t)
-	content := wire.Random(8 << 20)
-	d := reg.PushBlob(t, repo, content)
+	content := wire.Random(24 << 20)
 	t.Run("upload", func(t *testing.T) {
 		t.Parallel()
 		small := wire.Random(600)
@@ -141,24 +191,22 @@ func TestSlow_ButMoving(t *testing.T) {
 			t.Errorf("%s %s", res.Proto, res.Status)
 		}
 	})
-	for name, ask := range map[string]func(*testing.T) *http.Response{
-		"download": func(t *testing.T) *http.Response { return get(t, dial(t, p), wire.BlobPath(repo, d)) },
-		"download by HTTP/2": func(t *testing.T) *http.Response {
-			res, err := plainHTTP2().Get(p.URL + wire.BlobPath(repo, d))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return res
-		},
+	for name, pace := range map[string]int64{ // bytes every 200 ms
+		"download":           16 << 10,
+		"download by HTTP/2": 16 << 10,
+		// A TLS connection cannot be written to again once a write was given up, so that the client's moving shows only when it has made
+		// room in the kernel for the rest of what is being written, and the kernel tells of room only when there is much.
+		"download by TLS": 768 << 10,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			res := ask(t)
+			p, client := startFor(t, name, patient)
+			res := askBy(t, name, client, p, pushBy(t, client, p, repo, content))
 			defer res.Body.Close()
 			body := bufio.NewReaderSize(res.Body, 4<<10)
 			var got bytes.Buffer
-			for range 20 { // four seconds at 80 KiB a second, then the rest
-				if _, err := io.CopyN(&got, body, 16<<10); err != nil {
+			for range 20 { // for four seconds, then the rest
+				if _, err := io.CopyN(&got, body, pace); err != nil {
 					t.Fatalf("cut after %d bytes: %v", got.Len(), err)
 				}
 				time.Sleep(200 * time.Millisecond)

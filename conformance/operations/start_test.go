@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/entrepot/entrepot/conformance/program"
 	"github.com/entrepot/entrepot/storage/kv"
 	"github.com/entrepot/entrepot/storage/kv/bolt"
@@ -51,7 +53,7 @@ func says(t *testing.T, line string, words ...string) {
 	}
 }
 
-// tree returns all that lies in a folder: names, sizes and times.
+// tree returns all that lies in a folder: names, and digests of what the files hold.
 func tree(t *testing.T, dir string) string {
 	t.Helper()
 	var all strings.Builder
@@ -59,14 +61,15 @@ func tree(t *testing.T, dir string) string {
 		if err != nil {
 			return err
 		}
-		all.WriteString(strings.TrimPrefix(path, dir) + "\n")
+		all.WriteString(strings.TrimPrefix(path, dir))
 		if !entry.IsDir() {
 			content, err := os.ReadFile(path)
 			if err != nil {
 				return err
 			}
-			all.Write(content)
+			all.WriteString(" " + digest.FromBytes(content).String())
 		}
+		all.WriteByte('\n')
 		return nil
 	})
 	if err != nil {
@@ -187,5 +190,14 @@ func TestStart_NewerIndex(t *testing.T) {
 		if tree(t, p.Dir) != before {
 			t.Errorf("%v changed something", argv)
 		}
+	}
+}
+
+// There is nothing wrong with a store that is not there, and nothing right either: whoever mistypes its name must not be told that all is well.
+func TestVerify_NothingThere(t *testing.T) {
+	dir := t.TempDir()
+	says(t, refusal(t, dir, "verify", "--data", "mistyped"), "mistyped")
+	if got := tree(t, dir); got != "\n" {
+		t.Errorf("it made %s", got)
 	}
 }

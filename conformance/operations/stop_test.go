@@ -76,7 +76,7 @@ func TestStop_LetsTransfersFinish(t *testing.T) {
 	res := get(t, dial(t, p), wire.BlobPath(repo, d))
 	uploaded := make(chan wire.Reply, 1)
 	go func() {
-		reply, err := wire.At(p.URL).Try("PUT", wire.With(location, "digest", e.String()), &slowly{up, 64 << 10, 60 * time.Millisecond}, "Content-Type", wire.Octets)
+		reply, err := wire.At(p.URL).Try("PUT", wire.With(location, "digest", e.String()), &slowly{up, 64 << 10, 100 * time.Millisecond}, "Content-Type", wire.Octets)
 		if err != nil {
 			t.Errorf("the upload under way: %v", err)
 		}
@@ -87,10 +87,15 @@ func TestStop_LetsTransfersFinish(t *testing.T) {
 	_, _ = io.WriteString(question, "GET /readyz HTTP/1.1\r\nHost: x\r\n")
 	time.Sleep(300 * time.Millisecond)
 	p.Signal(syscall.SIGTERM)
-	time.Sleep(200 * time.Millisecond)
-	if conn, err := net.DialTimeout("tcp", p.Addr, time.Second); err == nil {
-		conn.Close()
-		t.Error("a new connection was accepted after the signal")
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.DialTimeout("tcp", p.Addr, time.Second)
+		if err != nil {
+			break
+		}
+		if conn.Close(); time.Now().After(deadline) {
+			t.Error("new connections are accepted 5 s after the signal")
+			break
+		}
 	}
 	_, _ = io.WriteString(question, "\r\n")
 	if ready, err := http.ReadResponse(bufio.NewReader(question), nil); err == nil && (ready.StatusCode != 503 || ready.Header.Get("Retry-After") == "") {
@@ -158,7 +163,10 @@ func TestStop_SecondSignal(t *testing.T) {
 	d := reg.PushBlob(t, repo, wire.Random(20<<20))
 	get(t, dial(t, p), wire.BlobPath(repo, d))
 	p.Signal(syscall.SIGTERM)
-	time.Sleep(300 * time.Millisecond)
+	for deadline := time.Now().Add(5 * time.Second); !strings.Contains(p.Log(), "msg=stopping") && time.Now().Before(deadline); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond)
 	p.Signal(syscall.SIGTERM)
 	select {
 	case <-p.Ended():

@@ -92,7 +92,7 @@ func replace(t testing.TB, path string, content []byte) {
 func (a *authority) client(http2 bool, shown *authority) *http.Client {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
-	config := &tls.Config{RootCAs: pool}
+	config := &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
 	if shown != nil {
 		cert, key, _, _ := shown.sign("client", shown)
 		pair, err := tls.X509KeyPair(cert, key)

@@ -26,7 +26,7 @@ type Config struct {
 	Registry  *registry.Registry
 	Policy    auth.Policy
 	NoDeletes bool                  // every DELETE of content is answered 405
-	Stall     time.Duration         // a transfer that does not move for so long is cut; default 2 minutes
+	Stall     time.Duration         // a body that is being received and stands still for so long is cut; default 2 minutes. For what is sent, see Steady
 	Log       *slog.Logger          // default: none
 	Metrics   prometheus.Registerer // default: none
 }

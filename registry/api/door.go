@@ -33,7 +33,8 @@ func (a *API) door(name string, action auth.Action, serve endpoint) http.Handler
 	counted := a.metrics.of(name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		out := &response{ResponseWriter: w, stall: a.stall}
+		out := &response{ResponseWriter: w}
+		defer func() { counted.observe(r.Method, out, began) }() // also when an answer is cut
 		delete(r.Header, requestHeader)
 		c := call{}
 		_, c.name, c.last = split(r.URL.Path)
@@ -50,7 +51,6 @@ func (a *API) door(name string, action auth.Action, serve endpoint) http.Handler
 		if err != nil || !quick(r, out) {
 			a.conclude(out, r, c, err, began)
 		}
-		counted.observe(r.Method, out, began)
 	})
 }
 

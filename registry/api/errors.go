@@ -43,6 +43,7 @@ var (
 	badQuery     = answer{400, "UNSUPPORTED", "a query parameter is not of the form it must have"}
 	brokenOff    = answer{400, "BLOB_UPLOAD_INVALID", "the request's body broke off"}
 	tooSlow      = answer{408, "BLOB_UPLOAD_INVALID", "the request's body stood still for too long"}
+	noSuchRange  = answer{416, "UNSUPPORTED", "the range lies beyond the content"}
 	internal     = answer{500, "UNKNOWN", "internal error"}
 )
 
@@ -51,6 +52,7 @@ type refusal struct {
 	answer
 	detail any
 	header http.Header
+	cause  error // for the log
 }
 
 func (r *refusal) Error() string { return r.code + ": " + r.message }
@@ -62,7 +64,7 @@ func outcome(err error) (out answer, detail any, cause error) {
 	var access *auth.Refusal
 	switch {
 	case errors.As(err, &own):
-		return own.answer, own.detail, nil
+		return own.answer, own.detail, own.cause
 	case errors.As(err, &access):
 		if access.Login {
 			return unauthorized, map[string]string{"hint": access.Reason}, nil

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 
@@ -86,7 +88,11 @@ func (a *API) putManifest(w http.ResponseWriter, r *http.Request, c call) error 
 		body, err = io.ReadAll(io.LimitReader(a.body(w, r), limit+1)) // one more than allowed shows that there is more
 	}
 	if err != nil {
-		return &refusal{answer: brokenOff, detail: map[string]string{"hint": "push the manifest again"}}
+		out := brokenOff
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			out = tooSlow
+		}
+		return &refusal{answer: out, detail: map[string]string{"hint": "push the manifest again"}, cause: err}
 	}
 	tags := c.query["tag"]
 	if len(tags) > 0 && !strings.Contains(c.last, ":") {

@@ -153,6 +153,9 @@ func split(path string) (s shape, name, last string) {
 		return blobs, name, last
 	case word == "uploads" && strings.HasSuffix(name, "/blobs"):
 		name = strings.TrimSuffix(name, "/blobs")
+		if name == "" {
+			return "", "", ""
+		}
 		if last == "" {
 			return uploads, name, ""
 		}

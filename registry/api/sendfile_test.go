@@ -25,14 +25,13 @@ func (p *probe) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 func (p *probe) ReadFrom(src io.Reader) (int64, error) {
 	what := fmt.Sprintf("%T", src)
 	if limited, ok := src.(*io.LimitedReader); ok {
-		what = fmt.Sprintf("at most a piece: %v of %T", limited.N <= piece, limited.R)
+		what = fmt.Sprintf("bounded %T", limited.R)
 	}
 	p.handed = append(p.handed, what)
 	return p.ResponseWriter.(io.ReaderFrom).ReadFrom(src)
 }
 
-// TestSendfile: what lies in a file reaches the server as one bounded piece of that very *os.File after another, which is what it sends by
-// sendfile. Anything wrapped around the file, or written by hand, would cost half of the throughput.
+// TestSendfile: what lies in a file reaches the server as that very *os.File, bounded, which is what it sends by sendfile. Anything wrapped around the file, or written by hand, would cost half of the throughput.
 func TestSendfile(t *testing.T) {
 	store, err := disk.Open(t.TempDir() + "/blobs")
 	if err != nil {
@@ -48,7 +47,7 @@ func TestSendfile(t *testing.T) {
 		h.handler.ServeHTTP(last, r)
 	}))
 	defer server.Close()
-	for _, size := range []int{20_000, 3*piece + 7} {
+	for _, size := range []int{20_000, 3<<20 + 7} {
 		content := octets(fmt.Sprint(size), size)
 		d := h.pushBlob("send/a", content)
 		for _, part := range [][2]int{{0, size}, {11, size}, {11, 12_000}} {
@@ -70,14 +69,8 @@ func TestSendfile(t *testing.T) {
 			if err != nil || res.StatusCode != want || !bytes.Equal(got, content[part[0]:part[1]]) {
 				t.Errorf("%v of %d bytes: %d, %d bytes, %v", part, size, res.StatusCode, len(got), err)
 			}
-			calls := (part[1] - part[0] + piece - 1) / piece
-			if len(last.handed) != calls {
-				t.Errorf("%v of %d bytes: handed over %d times, want %d", part, size, len(last.handed), calls)
-			}
-			for _, what := range last.handed {
-				if want := fmt.Sprintf("at most a piece: true of %T", (*os.File)(nil)); what != want {
-					t.Errorf("%v of %d bytes: %s, want %s", part, size, what, want)
-				}
+			if want := fmt.Sprintf("bounded %T", (*os.File)(nil)); len(last.handed) != 1 || last.handed[0] != want {
+				t.Errorf("%v of %d bytes: handed over %q, want once a %s", part, size, last.handed, want)
 			}
 		}
 	}
@@ -85,10 +78,10 @@ func TestSendfile(t *testing.T) {
 
 // TestResponse_ReadFrom keeps the promises of a limited reader: what is left of it is told, and not more is taken.
 func TestResponse_ReadFrom(t *testing.T) {
-	for _, size := range []int{0, 1, unwatched, unwatched + 1, piece, piece + 1, 2*piece + 3} {
-		for _, limit := range []int64{0, 1, int64(size), int64(size) + 10, piece} {
+	for _, size := range []int{0, 1, 64 << 10, 1 << 20, 3<<20 + 3} {
+		for _, limit := range []int64{0, 1, int64(size), int64(size) + 10, 1 << 20} {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				out := &response{ResponseWriter: w, stall: DefaultStall}
+				out := &response{ResponseWriter: w}
 				src := bytes.NewReader(make([]byte, size))
 				limited := &io.LimitedReader{R: src, N: limit}
 				want := min(int64(size), limit)
@@ -110,6 +103,30 @@ func TestResponse_ReadFrom(t *testing.T) {
 	}
 }
 
+// TestSteady_sendfile: the connection beneath sends a file as it is too, and counts what it took of it.
+func TestSteady_sendfile(t *testing.T) {
+	path := t.TempDir() + "/f"
+	content := octets("steady", 5<<20)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(&response{ResponseWriter: w}, r, path)
+	}))
+	server.Listener = Steady(server.Listener, DefaultStall)
+	server.Start()
+	defer server.Close()
+	res, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if got, err := io.ReadAll(res.Body); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	var _ io.ReaderFrom = (*steadyConn)(nil)
+}
+
 // TestHTTP2: there nothing is sent by sendfile, but everything works.
 func TestHTTP2(t *testing.T) {
 	h := build(t)
@@ -118,7 +135,7 @@ func TestHTTP2(t *testing.T) {
 	h.server.EnableHTTP2 = true
 	h.server.StartTLS()
 	defer h.server.Close()
-	content := octets("h2", 3*piece+1)
+	content := octets("h2", 3<<20+1)
 	d := h.pushBlob("send/a", content)
 	res := h.do("GET", "/v2/send/a/blobs/"+string(d), nil).want(t, 200)
 	if res.ProtoMajor != 2 || res.cut != nil || !bytes.Equal(res.body, content) {

@@ -22,6 +22,8 @@ import (
 
 const stall = 300 * time.Millisecond
 
+const part = 1 << 20
+
 // line is a connection to a house whose sockets hold little, so that who does not read is soon felt.
 type line struct {
 	net.Conn
@@ -53,7 +55,7 @@ func stalling(t *testing.T, buffer int, change ...func(*house)) (*house, *atomic
 		defer serving.Add(-1)
 		h.handler.ServeHTTP(w, r)
 	}))
-	h.server.Listener = narrow{h.server.Listener, buffer}
+	h.server.Listener = Steady(narrow{h.server.Listener, buffer}, stall)
 	h.server.Start()
 	t.Cleanup(h.server.Close)
 	return h, serving
@@ -187,7 +189,7 @@ func TestStall_connection_lives_on(t *testing.T) {
 func TestStall_download_that_moves_slowly(t *testing.T) {
 	for place, use := range stores(t) {
 		h, _ := stalling(t, 256<<10, use)
-		content := octets("large", 8*piece+5)
+		content := octets("large", 8*part+5)
 		d := h.pushBlob("stall/a", content)
 		l := h.dial(256 << 10)
 		l.ask(t, "GET /v2/stall/a/blobs/%s HTTP/1.1\nHost: h\n\n", d)
@@ -198,7 +200,7 @@ func TestStall_download_that_moves_slowly(t *testing.T) {
 		began, h2, n := time.Now(), digest.SHA256.Digester(), int64(0)
 		for err == nil { // so slow that each piece takes more than half the time that it may take
 			var m int64
-			m, err = io.CopyN(h2.Hash(), res.Body, piece/8)
+			m, err = io.CopyN(h2.Hash(), res.Body, part/8)
 			n += m
 			time.Sleep(stall / 16)
 		}
@@ -212,7 +214,7 @@ func TestStall_download_that_moves_slowly(t *testing.T) {
 func TestStall_download_that_stands_still(t *testing.T) {
 	for place, use := range stores(t) {
 		h, serving := stalling(t, 4<<10, use)
-		for _, size := range []int{200_000, 900_000, 8 * piece} {
+		for _, size := range []int{200_000, 900_000, 8 * part} {
 			d := h.pushBlob("stall/a", octets(fmt.Sprint(size), size))
 			l := h.dial(4 << 10)
 			l.ask(t, "GET /v2/stall/a/blobs/%s HTTP/1.1\nHost: h\n\n", d)

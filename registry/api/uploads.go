@@ -157,10 +157,14 @@ func contentRange(r *http.Request) (offset, length int64, err error) {
 	if !found || err1 != nil || err2 != nil {
 		return 0, 0, bad
 	}
-	if n := int64(last) - int64(first) + 1; length >= 0 && n != length && !(length == 0 && n <= 1) {
+	switch n := int64(last) - int64(first) + 1; {
+	case n < 0, n == 0 && length != 0:
 		return 0, 0, bad
-	} else if length < 0 {
+	case length < 0:
 		length = n
+	case length == 0 && n == 1: // "0-0" is how some say that nothing comes
+	case n != length:
+		return 0, 0, bad
 	}
 	return int64(first), length, nil
 }
