@@ -46,7 +46,7 @@ func openDockerArchive(ctx context.Context, path, name string) (origin, error) {
 func readSaved(ctx context.Context, t *tarFile, name string) (*savedArchive, error) {
 	content, err := readAll(t, "manifest.json", manifestLimit)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("it has no manifest.json, so docker save (1.10 or later) has not written it; if it is an OCI layout, name it as oci-archive:")
+		return nil, errors.New("it has no manifest.json, so docker save (1.10 or later) has not written it; name an OCI layout as oci-archive:FILE")
 	}
 	if err != nil {
 		return nil, err

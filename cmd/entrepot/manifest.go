@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"slices"
 	"strings"
 
@@ -105,14 +104,6 @@ func (m *manifest) typeOf() string {
 // describeManifest returns the descriptor of manifest bytes.
 func describeManifest(mediaType string, content []byte) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(content), Size: int64(len(content))}
-}
-
-// baseType removes the parameters of a media type.
-func baseType(t string) string {
-	if base, _, err := mime.ParseMediaType(t); err == nil {
-		return base
-	}
-	return t
 }
 
 // platformName writes a platform as linux/arm64/v8.

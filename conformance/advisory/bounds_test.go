@@ -83,9 +83,10 @@ func pour(t *testing.T, addr, head string, chunked bool, size int64) (status int
 	var answered atomic.Bool
 	done := make(chan int64)
 	go func() {
-		n, err := io.WriteString(conn, head)
+		_, err := io.WriteString(conn, head)
 		total := int64(0)
 		for err == nil && total < size && !answered.Load() {
+			var n int
 			n, err = conn.Write(piece)
 			total += int64(n)
 		}

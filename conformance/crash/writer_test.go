@@ -163,7 +163,7 @@ func (w *writer) pushInOne(r *repo) error {
 
 func (w *writer) pushChunks(r *repo) error {
 	o, err := w.openUpload(r)
-	for err == nil && o.size < o.piece.size*2/3 {
+	for err == nil && o.size < o.piece.size*2/3 && o.piece.size-o.size >= 4 { // patch leaves the last few bytes to finish
 		err = w.patch(o)
 	}
 	if err != nil {

@@ -282,7 +282,10 @@ func TestPushingManifests_EmptyAndNestedIndex(t *testing.T) {
 func TestPushingManifests_NonDistributableLayers(t *testing.T) {
 	repo := wire.Repo(t)
 	for i, mediaType := range []string{
-		ocispec.MediaTypeImageLayerNonDistributable, ocispec.MediaTypeImageLayerNonDistributableGzip, ocispec.MediaTypeImageLayerNonDistributableZstd, //nolint:staticcheck // deprecated, and still pushed by Windows images
+		// Deprecated, and still pushed with Windows images.
+		"application/vnd.oci.image.layer.nondistributable.v1.tar",
+		"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+		"application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
 	} {
 		manifest := reg.Image(t, repo)
 		manifest.Layers = append(manifest.Layers, ocispec.Descriptor{

@@ -114,8 +114,8 @@ func (a *API) putManifest(w http.ResponseWriter, r *http.Request, c call) error 
 	if put.Subject != "" {
 		h["OCI-Subject"] = []string{string(put.Subject)} // as the specification spells it
 	}
-	for _, tag := range tags {
-		h["OCI-Tag"] = append(h["OCI-Tag"], tag)
+	if len(tags) > 0 {
+		h["OCI-Tag"] = tags
 	}
 	w.WriteHeader(http.StatusCreated)
 	return nil

@@ -11,6 +11,8 @@ type response struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+	stall  time.Duration
+	until  time.Time // the deadline that is set
 }
 
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -22,27 +24,49 @@ func (w *response) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *response) Write(p []byte) (int, error) {
+func (w *response) Write(p []byte) (n int, err error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	n, err := w.ResponseWriter.Write(p)
+	if _, steady := w.ResponseWriter.(io.ReaderFrom); steady {
+		n, err = w.ResponseWriter.Write(p)
+	} else {
+		n, err = w.inMorsels(p)
+	}
 	w.bytes += int64(n)
 	return n, err
 }
 
 // ReadFrom hands src on as it is: only a limited file is sent by sendfile.
 func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
+	to, ok := w.ResponseWriter.(io.ReaderFrom)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{w}, src)
+	}
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	if to, ok := w.ResponseWriter.(io.ReaderFrom); ok {
-		n, err = to.ReadFrom(src)
-	} else {
-		n, err = io.Copy(struct{ io.Writer }{w.ResponseWriter}, src) // HTTP/2
-	}
+	n, err = to.ReadFrom(src)
 	w.bytes += n
 	return n, err
+}
+
+// morsel is what a client of HTTP/2 must take within the time that it may stand still.
+const morsel = 16 << 10
+
+// inMorsels writes to a stream of HTTP/2, the one kind that has no ReadFrom. There a client that reads nothing is not felt by the
+// connection (see Steady): it just gives the stream no room.
+func (w *response) inMorsels(p []byte) (total int, err error) {
+	for len(p) > 0 && err == nil {
+		if now := time.Now(); w.until.Sub(now) < w.stall*3/4 {
+			w.until = now.Add(w.stall)
+			_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(w.until) // what knows no deadlines is not a network's
+		}
+		var n int
+		n, err = w.ResponseWriter.Write(p[:min(morsel, len(p))])
+		total, p = total+n, p[n:]
+	}
+	return total, err
 }
 
 // moving is a request's body that must not stand still.

@@ -9,7 +9,7 @@ import (
 )
 
 // Steady returns a listener whose connections cut a client that does not take what is sent to it: one that has acknowledged nothing for the time
-// given. One that is slow but moves is left alone, however long it takes. It works beneath HTTP/1.1, TLS and HTTP/2 alike, and lets files go
+// given. One that is slow but moves is left alone, however long it takes. It works with and without TLS, and lets files go
 // out by sendfile. What is received is not watched here but where it is known that something must come ([Config].Stall).
 func Steady(l net.Listener, stall time.Duration) net.Listener { return steadyListener{l, stall} }
 
@@ -26,21 +26,28 @@ func (l steadyListener) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// steadyConn gives each write a deadline and, when it passes, goes on if the client moved meanwhile. One goroutine writes at a time, as
-// net/http and crypto/tls do.
+// steadyConn gives each write a deadline of a part of the time and, when it passes, looks whether the client moved meanwhile. One goroutine writes
+// at a time, as net/http and crypto/tls do.
 type steadyConn struct {
 	*net.TCPConn
 	stall time.Duration
 	until time.Time // the deadline that is set
-	acked uint64    // what the client had acknowledged when it was set
+	moved time.Time // when the client was last seen to move
+	acked uint64    // what it had acknowledged by then
 }
 
+// SetWriteDeadline does nothing: the deadline of writes is the connection's own. (net/http sets and takes away one around a TLS handshake.)
+func (c *steadyConn) SetWriteDeadline(time.Time) error { return nil }
+
+// SetDeadline sets the deadline of reads alone.
+func (c *steadyConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
+
 func (c *steadyConn) Write(p []byte) (total int, err error) {
+	c.begin()
 	for {
-		c.renew()
 		n, err := c.TCPConn.Write(p[total:])
 		total += n
-		if err == nil || !c.moves(err, n > 0) {
+		if err == nil || !c.goOn(err, n > 0) {
 			return total, err
 		}
 	}
@@ -54,33 +61,46 @@ func (c *steadyConn) ReadFrom(src io.Reader) (total int64, err error) {
 	if !ok {
 		return io.Copy(struct{ io.Writer }{c}, src)
 	}
+	c.begin()
 	for {
-		c.renew()
 		left := limited.N
 		n, err := c.TCPConn.ReadFrom(limited)
 		total += n
 		// Where files cannot be sent by sendfile they are read and written, and what was read but not written could not be sent again.
-		if err == nil || left-limited.N != n || !c.moves(err, n > 0) {
+		if err == nil || left-limited.N != n || !c.goOn(err, n > 0) {
 			return total, err
 		}
 	}
 }
 
-// renew sets the deadline anew when a quarter of it has passed: often enough, and seldom enough to cost nothing.
-func (c *steadyConn) renew() {
-	if now := time.Now(); c.until.Sub(now) < c.stall*3/4 {
-		c.until = now.Add(c.stall)
-		_ = c.SetWriteDeadline(c.until) // fails on a closed connection, as the write then does
+// begin lets a write have a deadline. One that is not half used up is good enough: setting it costs as much as a short write.
+func (c *steadyConn) begin() {
+	c.moved = time.Now() // all that was written before has found room
+	if c.until.Sub(c.moved) < c.stall/8 {
+		c.renew(c.moved)
+		c.acked, _ = acknowledged(c.TCPConn)
 	}
 }
 
-// moves tells whether err is a deadline that passed while the client took something, if only slowly: the kernel reports room for more in large steps,
-// so that the bytes acknowledged tell more than those handed on.
-func (c *steadyConn) moves(err error, handedOn bool) bool {
+func (c *steadyConn) renew(now time.Time) {
+	c.until = now.Add(c.stall / 4)
+	_ = c.TCPConn.SetWriteDeadline(c.until) // fails on a closed connection, as the write then does
+}
+
+// goOn tells whether err is a deadline that passed before the client had stood still for too long, and sets the next. What the client acknowledged tells that
+// better than what was handed on: the kernel takes much at once that a client may never take, and reports room for more only in large steps.
+func (c *steadyConn) goOn(err error, handedOn bool) bool {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
-	before := c.acked
-	c.acked = acknowledged(c.TCPConn)
-	return handedOn || c.acked > before
+	now := time.Now()
+	if acked, known := acknowledged(c.TCPConn); known && acked > c.acked || !known && handedOn {
+		c.moved, c.acked = now, acked
+	}
+	if now.Sub(c.moved) >= c.stall {
+		_ = c.CloseWrite() // and nothing more is tried
+		return false
+	}
+	c.renew(now)
+	return true
 }
