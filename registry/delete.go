@@ -83,10 +83,7 @@ func dropRevision(ctx context.Context, tx kv.Tx, repo string, d digest.Digest) (
 	if err != nil {
 		return was, nil, err
 	}
-	m, err := ParseManifest(was.MediaType, d, body)
-	if err != nil {
-		return was, nil, err
-	}
+	m, _ := readManifest(was.MediaType, d, body)
 	for _, child := range m.children() {
 		tx.Delete(keyEdge(child, repo, d))
 	}

@@ -90,14 +90,22 @@ func one(d *ocispec.Descriptor) []ocispec.Descriptor {
 // a mediaType that contradicts contentType; layers and manifests at once (CVE-2021-41190); descriptors that are no descriptors.
 // Unknown fields are welcome and kept.
 func ParseManifest(contentType string, d digest.Digest, body []byte) (*Manifest, error) {
-	var faults []string
-	refuse := func(format string, args ...any) { faults = append(faults, clip(fmt.Sprintf(format, args...))) }
+	m, faults := readManifest(contentType, d, body)
+	if len(faults) > 0 {
+		return nil, invalid(faults...)
+	}
+	return m, nil
+}
 
+// readManifest reads what can be read of a manifest, and tells what is wrong with it. Of a manifest that is stored only the first matters: it was
+// judged when it came, by the rules of then.
+func readManifest(contentType string, d digest.Digest, body []byte) (m *Manifest, faults []string) {
+	refuse := func(format string, args ...any) { faults = append(faults, clip(fmt.Sprintf(format, args...))) }
+	m = &Manifest{Descriptor: ocispec.Descriptor{MediaType: contentType, Digest: d, Size: int64(len(body))}}
 	top, err := topLevel(body)
 	if err != nil {
-		return nil, invalid(err.Error())
+		return m, []string{err.Error()}
 	}
-	m := &Manifest{Descriptor: ocispec.Descriptor{Digest: d, Size: int64(len(body))}}
 	var own, artifactType string
 	var version int
 	read := func(key string, into any) bool {
@@ -183,10 +191,7 @@ func ParseManifest(contentType string, d digest.Digest, body []byte) (*Manifest,
 	for i, raw := range manifests {
 		m.Manifests = append(m.Manifests, judge(raw, "manifests[%d]", i))
 	}
-	if len(faults) > 0 {
-		return nil, invalid(faults...)
-	}
-	return m, nil
+	return m, faults
 }
 
 // parseDescriptor reads a descriptor (image-spec, "OCI Content Descriptors").

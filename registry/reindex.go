@@ -307,10 +307,7 @@ func (x *reindexer) revision(tx kv.Tx, e journal.Event, d digest.Digest) (*Store
 	if err != nil {
 		return nil, err
 	}
-	m, err := ParseManifest(e.MediaType, d, body)
-	if err != nil {
-		return nil, err
-	}
+	m, _ := readManifest(e.MediaType, d, body)
 	s := Stored{Descriptor: m.Descriptor, Pushed: e.Time, By: e.Actor}
 	_, err = putRevision(x.ctx, tx, e.Repo, m, s, body)
 	return &s, err

@@ -33,6 +33,7 @@ func Verify(ctx context.Context, blobs blob.Store, index kv.DB, found func(probl
 		check  func(key string, value []byte) error
 	}{
 		{prefixBlob, v.blob}, {prefixMan, v.manifest}, {prefixHold, v.hold}, {prefixRev, v.revision}, {prefixTag, v.tag}, {prefixPack, v.pack},
+		{prefixHeld, v.held}, {prefixNamed, v.named}, {prefixRef, v.referrer}, {prefixEdge, v.edge},
 	} {
 		from, to := kv.Prefix(step.prefix)
 		for pair, err := range index.Scan(ctx, from, to) {
@@ -135,11 +136,10 @@ func (v *verifier) manifest(key string, body []byte) error {
 
 func (v *verifier) hold(key string, _ []byte) error {
 	repo, d, _ := strings.Cut(key, "!")
-	ok, err := v.has(prefixBlob + d)
-	if err == nil && !ok {
-		v.problem("repository %s: holds blob %s, which is not there", repo, d)
+	if err := v.must(keyHeld(digest.Digest(d), repo), "repository %s: holds blob %s, which does not know of it", repo, d); err != nil {
+		return err
 	}
-	return err
+	return v.must(prefixBlob+d, "repository %s: holds blob %s, which is not there", repo, d)
 }
 
 func (v *verifier) revision(key string, row []byte) error {
@@ -157,19 +157,50 @@ func (v *verifier) revision(key string, row []byte) error {
 	if err != nil {
 		return err
 	}
-	m, err := ParseManifest(s.MediaType, digest.Digest(d), body)
-	if err != nil {
-		v.problem("repository %s: manifest %s: %v", repo, d, err)
-		return nil
-	}
+	m, _ := readManifest(s.MediaType, digest.Digest(d), body)
 	for _, child := range m.children() {
-		if ok, err := v.has(keyEdge(child, repo, digest.Digest(d))); err != nil {
+		if err := v.must(keyEdge(child, repo, digest.Digest(d)), "repository %s: manifest %s does not keep %s alive", repo, d, child); err != nil {
 			return err
-		} else if !ok {
-			v.problem("repository %s: manifest %s does not keep %s alive", repo, d, child)
 		}
 	}
-	return nil
+	if m.Subject != nil {
+		if err := v.must(keyRef(repo, m.Subject.Digest, m.ReferrerType(), digest.Digest(d)), "repository %s: manifest %s is not among the referrers of %s", repo, d, m.Subject.Digest); err != nil {
+			return err
+		}
+	}
+	return v.must(keyRepo(repo), "repository %s: has manifests and is not listed", repo)
+}
+
+// must reports a problem unless the index has the key.
+func (v *verifier) must(key, format string, args ...any) error {
+	ok, err := v.has(key)
+	if err == nil && !ok {
+		v.problem(format, args...)
+	}
+	return err
+}
+
+func (v *verifier) held(key string, _ []byte) error {
+	d, repo, _ := strings.Cut(key, "!")
+	return v.must(keyHold(repo, digest.Digest(d)), "blob %s: is said to be held by repository %s, which does not hold it", d, repo)
+}
+
+func (v *verifier) named(key string, _ []byte) error {
+	repo, rest, _ := strings.Cut(key, "!")
+	d, tag, _ := strings.Cut(rest, "!")
+	return v.must(keyTag(repo, tag), "repository %s: manifest %s is said to have the tag %s, which is not there", repo, d, tag)
+}
+
+func (v *verifier) referrer(key string, _ []byte) error {
+	repo, rest, _ := strings.Cut(key, "!")
+	d := rest[strings.LastIndexByte(rest, '!')+1:]
+	return v.must(keyRev(repo, digest.Digest(d)), "repository %s: lists the referrer %s, which it does not have", repo, d)
+}
+
+func (v *verifier) edge(key string, _ []byte) error {
+	child, rest, _ := strings.Cut(key, "!")
+	repo, d, _ := strings.Cut(rest, "!")
+	return v.must(keyRev(repo, digest.Digest(d)), "repository %s: %s is kept alive by manifest %s, which it does not have", repo, child, d)
 }
 
 func (v *verifier) tag(key string, row []byte) error {
@@ -180,13 +211,8 @@ func (v *verifier) tag(key string, row []byte) error {
 		v.problem("repository %s: the row of tag %s is damaged", repo, tag)
 		return nil
 	}
-	for _, must := range []string{keyRev(repo, s.Digest), keyNamed(repo, s.Digest, tag)} {
-		if ok, err := v.has(must); err != nil {
-			return err
-		} else if !ok {
-			v.problem("repository %s: tag %s names %s, which the repository does not have", repo, tag, s.Digest)
-			break
-		}
+	if err := v.must(keyNamed(repo, s.Digest, tag), "repository %s: tag %s names %s, which does not know of it", repo, tag, s.Digest); err != nil {
+		return err
 	}
-	return nil
+	return v.must(keyRev(repo, s.Digest), "repository %s: tag %s names %s, which the repository does not have", repo, tag, s.Digest)
 }

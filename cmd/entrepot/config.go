@@ -108,7 +108,7 @@ type Limits struct {
 	// How long transfers get to finish when the registry is told to stop.
 	Drain time.Duration `yaml:"drain"`
 
-	// How long a transfer may stand still before it is cut.
+	// How long a transfer may stand still before it is cut. One that moves is never cut, however slow it is.
 	Stall time.Duration `yaml:"stall"`
 }
 
