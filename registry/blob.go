@@ -50,7 +50,7 @@ func (r *Registry) keep(ctx context.Context, repo string, d digest.Digest, u *up
 			tx.Put(keyBlob(d), stock{size: u.Size, committed: now, touched: now}.row())
 			if u.inRow {
 				tx.Put(keyData(d), u.bytes)
-				tx.Put(keySettle(d), []byte("data"))
+				tx.Put(keySettle(now, d), []byte("data"))
 			}
 		} else if err != nil {
 			return err

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -27,7 +28,7 @@ const IndexVersion = 1
 //	named/<repo>!<d>!<tag>               nothing; the manifest has the tag
 //	ref/<repo>!<subject>!<type>!<d>      the referrer's descriptor as JSON
 //	edge/<child>!<repo>!<manifest>       nothing; the manifest keeps the child alive
-//	settle/<d>                           man or data; bytes to be copied to the blob store
+//	settle/<nanoseconds>!<d>             man or data; bytes to be copied to the blob store
 //	pack/<d>                             number of entries; a pack in the blob store
 //	segment/<from>                       digest of the journal's segment that begins at line <from>
 //	upload/<repo>!<id>                   (in the uploads' own database) an upload's state
@@ -62,10 +63,14 @@ func keyHeld(d digest.Digest, repo string) string { return prefixHeld + string(d
 func keyMan(d digest.Digest) string               { return prefixMan + string(d) }
 func keyRev(repo string, d digest.Digest) string  { return prefixRev + repo + "!" + string(d) }
 func keyTag(repo, tag string) string              { return prefixTag + repo + "!" + tag }
-func keySettle(d digest.Digest) string            { return prefixSettle + string(d) }
-func keyPack(d digest.Digest) string              { return prefixPack + string(d) }
-func keySegmentAt(from uint64) string             { return fmt.Sprintf("%s%016x", prefixSegment, from) }
-func keyUpload(repo, id string) string            { return prefixUpload + repo + "!" + id }
+
+// keySettle begins with the time, so that what is written together lies together.
+func keySettle(now time.Time, d digest.Digest) string {
+	return fmt.Sprintf("%s%016x!%s", prefixSettle, now.UnixNano(), d)
+}
+func keyPack(d digest.Digest) string   { return prefixPack + string(d) }
+func keySegmentAt(from uint64) string  { return fmt.Sprintf("%s%016x", prefixSegment, from) }
+func keyUpload(repo, id string) string { return prefixUpload + repo + "!" + id }
 func keyNamed(repo string, d digest.Digest, tag string) string {
 	return prefixNamed + repo + "!" + string(d) + "!" + tag
 }

@@ -35,6 +35,7 @@ type packed struct {
 	Digest digest.Digest `json:"digest"`
 	Size   int           `json:"size"`
 	body   []byte
+	waits  string // key of the row by which it waits to be packed
 }
 
 type packHeader struct {

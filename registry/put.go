@@ -155,7 +155,7 @@ func putRevision(ctx context.Context, tx kv.Tx, repo string, m *Manifest, now St
 	}
 	if _, err := tx.Get(ctx, keyMan(d)); errors.Is(err, kv.ErrNotFound) {
 		tx.Put(keyMan(d), body)
-		tx.Put(keySettle(d), []byte("man"))
+		tx.Put(keySettle(now.Pushed, d), []byte("man"))
 	} else if err != nil {
 		return false, err
 	}

@@ -78,7 +78,8 @@ func (r *Registry) Settle(ctx context.Context) (int, error) {
 		if err != nil {
 			return total, err
 		}
-		e := packed{Kind: string(pair.Value), Digest: digest.Digest(strings.TrimPrefix(pair.Key, prefixSettle))}
+		_, d, _ := strings.Cut(pair.Key, "!")
+		e := packed{Kind: string(pair.Value), Digest: digest.Digest(d), waits: pair.Key}
 		key := keyMan(e.Digest)
 		if e.Kind == "data" {
 			key = keyData(e.Digest)
@@ -124,7 +125,7 @@ func (r *Registry) savePack(ctx context.Context, entries []packed) error {
 			tx.Put(keyPack(d), []byte(fmt.Sprint(len(present))))
 		}
 		for _, e := range entries {
-			tx.Delete(keySettle(e.Digest))
+			tx.Delete(e.waits)
 		}
 		return nil
 	})
