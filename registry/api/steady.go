@@ -26,6 +26,9 @@ func (l steadyListener) Accept() (net.Conn, error) {
 	return c, err
 }
 
+// mouthful is how much of a file is sent at once. With more in flight the receiver finds less of it in the processor's cache.
+const mouthful = 256 << 10
+
 // steadyConn gives each write a deadline of a part of the time and, when it passes, looks whether the client moved meanwhile. One goroutine writes
 // at a time, as net/http and crypto/tls do.
 type steadyConn struct {
@@ -62,15 +65,20 @@ func (c *steadyConn) ReadFrom(src io.Reader) (total int64, err error) {
 		return io.Copy(struct{ io.Writer }{c}, src)
 	}
 	c.begin()
-	for {
-		left := limited.N
-		n, err := c.TCPConn.ReadFrom(limited)
-		total += n
+	for limited.N > 0 {
+		part := &io.LimitedReader{R: limited.R, N: min(limited.N, mouthful)}
+		left := part.N
+		n, err := c.TCPConn.ReadFrom(part)
+		total, limited.N = total+n, limited.N-n
 		// Where files cannot be sent by sendfile they are read and written, and what was read but not written could not be sent again.
-		if err == nil || left-limited.N != n || !c.goOn(err, n > 0) {
+		if err != nil && (left-part.N != n || !c.goOn(err, n > 0)) {
 			return total, err
 		}
+		if err == nil && n < left { // the file ended
+			return total, nil
+		}
 	}
+	return total, nil
 }
 
 // begin lets a write have a deadline. One that is not half used up is good enough: setting it costs as much as a short write.
