@@ -6,8 +6,8 @@
 //	reg, err := registry.Open(ctx, registry.Config{Blobs: store, Index: index, Uploads: uploads})
 //	go reg.Run(ctx)                                              // seals the journal, settles content, expires uploads
 //	up, err := reg.Begin(ctx, "cloud/dmp/ms-ingestion", "")      // POST   blobs/uploads/
-//	size, err := reg.Append(ctx, repo, up.ID, -1, body)          // PATCH  blobs/uploads/<id>
-//	err = reg.Finish(ctx, repo, up.ID, -1, nil, digest)          // PUT    blobs/uploads/<id>?digest=…
+//	size, err := reg.Append(ctx, repo, up.ID, -1, -1, body)      // PATCH  blobs/uploads/<id>
+//	err = reg.Finish(ctx, repo, up.ID, -1, -1, nil, digest)      // PUT    blobs/uploads/<id>?digest=…
 //	put, err := reg.PutManifest(ctx, registry.Put{…})            // PUT    manifests/1.0.2
 //
 // The promises:
