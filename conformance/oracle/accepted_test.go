@@ -29,7 +29,7 @@ var accepted = []difference{
 	differs(`^mount of a digest that is none: `, "distribution begins an upload; the specification's 400 for invalid digests tells the client sooner"),
 	differs(`^manifest without Accept: `, "distribution hides an OCI manifest from clients that do not ask for its type; a tag or a digest names one manifest"),
 	differs(`^manifest that the client has: (Docker-Content-Digest|Etag): .+ <> $`, "RFC 9110 (15.4.5) wants the ETag on a 304"),
-	differs(`tag that is no tag: (status: 400 <> 404|codes: \[\w+\] <> \[\])$`, "distribution has no route for such a tag; entrepot says what is wrong with it"),
+	differs(`tag that is no tag: (status: 400 <> 404|codes: \[\w+\] <> \[\])$`, "distribution has no route for such a tag; entrepot tells a push what is wrong with it, and a pull that there is none"),
 	differs(`name (in capitals|that begins with a dash): (status: 400 <> 404|codes: \[NAME_INVALID\] <> \[\])$`,
 		"distribution has no route for such a name; entrepot says what is wrong with it"),
 	differs(`^push with an unknown blob: status: 404 <> 400$`, "the specification's table has 404 for end-7; the code is the same"),
@@ -37,5 +37,6 @@ var accepted = []difference{
 	differs(`^(tags|catalog), (fewer than none|no number): codes: \[UNSUPPORTED\] <> \[PAGINATION_NUMBER_INVALID\]$`,
 		"PAGINATION_NUMBER_INVALID is not in the specification's table"),
 	differs(`: Allow: .*HEAD.* <> |^HEAD of tags: `, "where GET is, HEAD is too (RFC 9110, 9.3.2): lists have it here"),
+	differs(`^blob, (beyond its end|backwards): Docker-Content-Digest:  <> `, "an error's body is not what the digest names"),
 	differs(`^catalog, one: Link: `, "a repository that holds only a mounted blob is in distribution's catalog, and not in entrepot's until it has a manifest"),
 }
