@@ -197,8 +197,8 @@ func (r *Registry) PutBlob(ctx context.Context, repo string, d digest.Digest, le
 	if err == nil {
 		err = r.keep(ctx, repo, d, u)
 	}
-	if err != nil && !u.inRow {
-		r.abort(ctx, u.ID)
+	if !u.inRow {
+		r.abort(ctx, u.ID) // also when it went well: of a blob that was here before, the bytes are not needed again
 	}
 	return err
 }

@@ -392,3 +392,27 @@ func TestExpireUploads_spares_one_that_goes_on(t *testing.T) {
 		t.Errorf("the upload that was just written: %d bytes, %v", now.Size, err)
 	}
 }
+
+// TestUpload_of_what_is_here_already leaves nothing behind, however it is pushed: the bytes are stored once.
+func TestUpload_of_what_is_here_already(t *testing.T) {
+	r, ctx := open(t, onDisk(t)), t.Context()
+	for _, size := range []int{100, 3 * smallBlob} {
+		content := octets("again", size)
+		d := digest.FromBytes(content)
+		for _, repo := range []string{"a/x", "a/x", "b/x"} {
+			if err := r.PutBlob(ctx, repo, d, int64(size), bytes.NewReader(content)); err != nil {
+				t.Fatal(err)
+			}
+			if err := pieceByPiece(ctx, r, repo, content, 3, digest.SHA256, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for left, err := range r.blobs.Uploads(ctx) {
+		t.Errorf("left behind: %s with %d bytes, %v", left.Name, left.Size, err)
+	}
+	if left := rows(t, r.uploads, prefixUpload); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	verified(t, r.blobs, r.index)
+}
