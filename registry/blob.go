@@ -279,7 +279,7 @@ func (r *Registry) Mount(ctx context.Context, repo string, d digest.Digest, from
 
 // holder finds a repository that holds d and that may admits, among the first hundred.
 func (r *Registry) holder(ctx context.Context, d digest.Digest, may func(string) bool) (string, error) {
-	prefix := of(prefixHeld, string(d))
+	prefix := of(prefixBlob, string(d))
 	from, to := kv.Prefix(prefix)
 	looked := 0
 	for pair, err := range r.index.Scan(ctx, from, to) {

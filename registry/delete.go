@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -90,7 +91,7 @@ func dropRevision(ctx context.Context, tx kv.Tx, repo string, d digest.Digest) (
 	if m.Subject != nil {
 		tx.Delete(keyRef(repo, m.Subject.Digest, m.ReferrerType(), d))
 	}
-	prefix := of(prefixNamed, repo, string(d))
+	prefix := of(prefixRev, repo, string(d))
 	from, to := kv.Prefix(prefix)
 	for pair, err := range tx.Scan(ctx, from, to) {
 		if err != nil {
@@ -100,8 +101,10 @@ func dropRevision(ctx context.Context, tx kv.Tx, repo string, d digest.Digest) (
 	}
 	tx.Delete(keyRev(repo, d))
 	from, to = kv.Prefix(of(prefixRev, repo))
-	for _, err := range tx.Scan(ctx, from, to) {
-		return was, tags, err // it has another manifest
+	for pair, err := range tx.Scan(ctx, from, to) {
+		if err != nil || !strings.HasPrefix(pair.Key, prefix) {
+			return was, tags, err // it has another manifest
+		}
 	}
 	tx.Delete(keyRepo(repo))
 	return was, tags, nil

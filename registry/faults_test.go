@@ -322,6 +322,9 @@ func whole(t testing.TB, r *Registry, when string) {
 	for _, prefix := range []string{prefixRev, prefixTag} {
 		for key := range rows(t, r.index, prefix) {
 			repo, ref, _ := strings.Cut(strings.TrimPrefix(key, prefix), "!")
+			if strings.Contains(ref, "!") {
+				continue // a manifest's tag, which is looked at as a tag
+			}
 			desc, got, err := r.Manifest(t.Context(), repo, ref)
 			if err != nil || desc.Digest.Algorithm().FromBytes(got) != desc.Digest || int64(len(got)) != desc.Size {
 				t.Errorf("%s: manifest %s of %s: %d bytes, %v", when, ref, repo, len(got), err)

@@ -19,19 +19,22 @@ const IndexVersion = 1
 //	meta/segment                         first sealed journal line that is not yet in a closed segment, and the open segment's digest
 //	repo/<repo>                          when the repository got its first manifest; exists while it has one
 //	blob/<d>                             size, committed, touched
+//	blob/<d>!<repo>                      nothing; the repository holds the blob
 //	data/<d>                             a small blob's bytes
 //	hold/<repo>!<d>                      size, since; the repository may read the blob
-//	held/<d>!<repo>                      nothing; the same, seen from the blob
 //	man/<d>                              a manifest's bytes
 //	rev/<repo>!<d>                       the manifest's descriptor, when and by whom it was pushed; the repository has the manifest
+//	rev/<repo>!<d>!<tag>                 nothing; the tag names the manifest
 //	tag/<repo>!<tag>                     the same, as the tag names it
-//	named/<repo>!<d>!<tag>               nothing; the manifest has the tag
 //	ref/<repo>!<subject>!<type>!<d>      the referrer's descriptor as JSON
 //	edge/<child>!<repo>!<manifest>       nothing; the manifest keeps the child alive
 //	settle/<nanoseconds>!<d>             man or data; bytes to be copied to the blob store
 //	pack/<d>                             number of entries; a pack in the blob store
 //	segment/<from>                       digest of the journal's segment that begins at line <from>
 //	upload/<repo>!<id>                   (in the uploads' own database) an upload's state
+//
+// What is written together lies together where it can, so that a transaction touches few pages: a blob's holders behind the blob, a manifest's
+// tags behind the manifest.
 //
 // journal/… belongs to the journal.
 const (
@@ -42,11 +45,9 @@ const (
 	prefixBlob    = "blob/"
 	prefixData    = "data/"
 	prefixHold    = "hold/"
-	prefixHeld    = "held/"
 	prefixMan     = "man/"
 	prefixRev     = "rev/"
 	prefixTag     = "tag/"
-	prefixNamed   = "named/"
 	prefixRef     = "ref/"
 	prefixEdge    = "edge/"
 	prefixSettle  = "settle/"
@@ -59,7 +60,7 @@ func keyRepo(repo string) string                  { return prefixRepo + repo }
 func keyBlob(d digest.Digest) string              { return prefixBlob + string(d) }
 func keyData(d digest.Digest) string              { return prefixData + string(d) }
 func keyHold(repo string, d digest.Digest) string { return prefixHold + repo + "!" + string(d) }
-func keyHeld(d digest.Digest, repo string) string { return prefixHeld + string(d) + "!" + repo }
+func keyHeld(d digest.Digest, repo string) string { return keyBlob(d) + "!" + repo }
 func keyMan(d digest.Digest) string               { return prefixMan + string(d) }
 func keyRev(repo string, d digest.Digest) string  { return prefixRev + repo + "!" + string(d) }
 func keyTag(repo, tag string) string              { return prefixTag + repo + "!" + tag }
@@ -72,7 +73,7 @@ func keyPack(d digest.Digest) string   { return prefixPack + string(d) }
 func keySegmentAt(from uint64) string  { return fmt.Sprintf("%s%016x", prefixSegment, from) }
 func keyUpload(repo, id string) string { return prefixUpload + repo + "!" + id }
 func keyNamed(repo string, d digest.Digest, tag string) string {
-	return prefixNamed + repo + "!" + string(d) + "!" + tag
+	return keyRev(repo, d) + "!" + tag
 }
 func keyRef(repo string, subject digest.Digest, kind string, d digest.Digest) string {
 	return prefixRef + repo + "!" + string(subject) + "!" + kind + "!" + string(d)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -316,9 +317,12 @@ func (x *reindexer) revision(tx kv.Tx, e journal.Event, d digest.Digest) (*Store
 func (x *reindexer) count() error {
 	for prefix, n := range map[string]*int{prefixBlob: &x.done.Blobs, prefixMan: &x.done.Manifests, prefixTag: &x.done.Tags} {
 		from, to := kv.Prefix(prefix)
-		for _, err := range x.index.Scan(x.ctx, from, to) {
+		for pair, err := range x.index.Scan(x.ctx, from, to) {
 			if err != nil {
 				return err
+			}
+			if prefix == prefixBlob && strings.Contains(pair.Key, "!") {
+				continue // who holds it
 			}
 			*n++
 		}

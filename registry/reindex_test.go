@@ -62,7 +62,7 @@ func rich(t *testing.T, r *Registry) {
 func visible(t *testing.T, v kv.View) string {
 	t.Helper()
 	var b strings.Builder
-	for _, prefix := range []string{prefixRepo, prefixHold, prefixHeld, prefixRev, prefixTag, prefixNamed, prefixRef, prefixEdge} {
+	for _, prefix := range []string{prefixRepo, prefixHold, prefixBlob, prefixRev, prefixTag, prefixRef, prefixEdge} {
 		from, to := kv.Prefix(prefix)
 		for p, err := range v.Scan(t.Context(), from, to) {
 			if err != nil {
@@ -72,6 +72,10 @@ func visible(t *testing.T, v kv.View) string {
 			switch prefix {
 			case prefixRepo:
 				value = ""
+			case prefixBlob:
+				if !strings.Contains(p.Key, "!") {
+					continue // what lies in no repository is seen by nobody
+				}
 			case prefixHold:
 				value, _, _ = strings.Cut(value, "\t")
 			case prefixRev, prefixTag:

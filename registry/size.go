@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/entrepot/entrepot/storage/kv"
@@ -34,7 +35,7 @@ func (r *Registry) measure(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if s, err := parseStock(pair.Value); err == nil {
+		if s, err := parseStock(pair.Value); err == nil && !strings.Contains(pair.Key, "!") {
 			total += s.size
 		}
 		if seen++; seen%1000 == 0 { // there is no hurry, and there are requests

@@ -33,7 +33,7 @@ func Verify(ctx context.Context, blobs blob.Store, index kv.DB, found func(probl
 		check  func(key string, value []byte) error
 	}{
 		{prefixBlob, v.blob}, {prefixMan, v.manifest}, {prefixHold, v.hold}, {prefixRev, v.revision}, {prefixTag, v.tag}, {prefixPack, v.pack},
-		{prefixHeld, v.held}, {prefixNamed, v.named}, {prefixRef, v.referrer}, {prefixEdge, v.edge},
+		{prefixRef, v.referrer}, {prefixEdge, v.edge},
 	} {
 		from, to := kv.Prefix(step.prefix)
 		for pair, err := range index.Scan(ctx, from, to) {
@@ -75,6 +75,9 @@ func (v *verifier) has(key string) (bool, error) {
 }
 
 func (v *verifier) blob(key string, row []byte) error {
+	if d, repo, held := strings.Cut(key, "!"); held {
+		return v.held(digest.Digest(d), repo)
+	}
 	d := digest.Digest(key)
 	s, err := parseStock(row)
 	if err != nil || !ValidDigest(key) {
@@ -144,6 +147,9 @@ func (v *verifier) hold(key string, _ []byte) error {
 
 func (v *verifier) revision(key string, row []byte) error {
 	repo, d, _ := strings.Cut(key, "!")
+	if d, tag, named := strings.Cut(d, "!"); named {
+		return v.named(repo, d, tag)
+	}
 	s, err := parseStored(row)
 	if err != nil {
 		v.problem("repository %s: the row of manifest %s is damaged", repo, d)
@@ -180,14 +186,11 @@ func (v *verifier) must(key, format string, args ...any) error {
 	return err
 }
 
-func (v *verifier) held(key string, _ []byte) error {
-	d, repo, _ := strings.Cut(key, "!")
-	return v.must(keyHold(repo, digest.Digest(d)), "blob %s: is said to be held by repository %s, which does not hold it", d, repo)
+func (v *verifier) held(d digest.Digest, repo string) error {
+	return v.must(keyHold(repo, d), "blob %s: is said to be held by repository %s, which does not hold it", d, repo)
 }
 
-func (v *verifier) named(key string, _ []byte) error {
-	repo, rest, _ := strings.Cut(key, "!")
-	d, tag, _ := strings.Cut(rest, "!")
+func (v *verifier) named(repo, d, tag string) error {
 	return v.must(keyTag(repo, tag), "repository %s: manifest %s is said to have the tag %s, which is not there", repo, d, tag)
 }
 

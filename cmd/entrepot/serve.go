@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -193,9 +194,9 @@ func (s *server) welcome(w io.Writer) {
 
   docker tag my-image %s/cloud/dmp/ms-ingestion:1.0.2
   docker push %s/cloud/dmp/ms-ingestion:1.0.2
-  entrepot ls %s
+  %s ls %s
 
-`, url, s.config.Data, host, host, host)
+`, url, s.config.Data, host, host, os.Args[0], host)
 	switch level := s.config.anonymous(); {
 	case level == "full" && s.config.Auth.Anonymous == "":
 		fmt.Fprintf(w, "Everyone on this machine may push, pull and delete, since it listens on a loopback address.\n\n")
