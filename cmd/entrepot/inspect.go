@@ -58,18 +58,9 @@ Without a tag and a digest, the tag latest is meant.`,
 	c := a.clientFlags(cmd)
 	cmd.Flags().BoolVar(&raw, "raw", false, "print the manifest exactly as it is kept")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ref, err := parseReference(args[0], c.server())
+		ref, s, d, err := c.find(cmd, args[0], "inspect")
 		if err != nil {
-			return misuse(cmd, "%v", err)
-		}
-		ref.Reference = ref.ReferenceOrDefault()
-		s, err := c.store(ref)
-		if err != nil {
-			return explain(err, "inspect %s", ref)
-		}
-		d, err := s.Resolve(cmd.Context(), ref.Reference)
-		if err != nil {
-			return explain(err, "inspect %s", ref)
+			return err
 		}
 		content, err := fetchBytes(cmd.Context(), s, d, manifestLimit)
 		if err != nil {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
@@ -25,6 +27,21 @@ func (c *client) store(ref registry.Reference) (*remoteStore, error) {
 		return nil, err
 	}
 	return &remoteStore{repo: repo}, nil
+}
+
+// find looks up what an argument names, where nothing means the tag latest. Its errors say what was being done.
+func (c *client) find(cmd *cobra.Command, arg, doing string) (ref registry.Reference, s *remoteStore, d ocispec.Descriptor, err error) {
+	if ref, err = parseReference(arg, c.server()); err != nil {
+		return ref, nil, d, misuse(cmd, "%v", err)
+	}
+	ref.Reference = ref.ReferenceOrDefault()
+	if s, err = c.store(ref); err == nil {
+		d, err = s.Resolve(cmd.Context(), ref.Reference)
+	}
+	if err != nil {
+		err = explain(err, "%s %s", doing, ref)
+	}
+	return ref, s, d, err
 }
 
 func (s *remoteStore) Resolve(ctx context.Context, ref string) (ocispec.Descriptor, error) {

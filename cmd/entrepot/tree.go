@@ -43,18 +43,9 @@ Without a tag and a digest, the tag latest is meant.`,
 	}
 	c := a.clientFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ref, err := parseReference(args[0], c.server())
+		ref, s, d, err := c.find(cmd, args[0], "draw")
 		if err != nil {
-			return misuse(cmd, "%v", err)
-		}
-		ref.Reference = ref.ReferenceOrDefault()
-		s, err := c.store(ref)
-		if err != nil {
-			return explain(err, "draw %s", ref)
-		}
-		d, err := s.Resolve(cmd.Context(), ref.Reference)
-		if err != nil {
-			return explain(err, "draw %s", ref)
+			return err
 		}
 		root, err := (&gardener{from: s, path: map[digest.Digest]bool{}}).grow(cmd.Context(), d, 0)
 		if err != nil {
