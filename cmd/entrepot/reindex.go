@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -115,8 +116,11 @@ func (a *app) reindex(cmd *cobra.Command, c Config) (err error) {
 	return nil
 }
 
-// syncFolder makes renames within a folder durable.
+// syncFolder makes renames within a folder durable, where folders can be synced.
 func syncFolder(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	dir, err := os.Open(path)
 	if err != nil {
 		return err

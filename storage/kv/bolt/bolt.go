@@ -189,8 +189,11 @@ func translate(err error) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, bbolterrors.ErrDatabaseNotOpen) {
+	switch {
+	case errors.Is(err, bbolterrors.ErrDatabaseNotOpen):
 		return kv.ErrClosed
+	case errors.Is(err, bbolterrors.ErrTimeout):
+		return kv.ErrBusy
 	}
 	for _, noRoom := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
 		// bbolt passes some of them on as text only.

@@ -84,7 +84,7 @@ func attach(path string, opts Options, anew bool) (_ *DB, err error) {
 			err = fmt.Errorf("file is damaged: %v", reason)
 		}
 		if err != nil && db.file != nil {
-			_ = syscall.Flock(int(db.file.Fd()), syscall.LOCK_UN) // a mapping that a panic left behind keeps the file from being closed
+			unlock(db.file) // a mapping that a panic left behind keeps the file from being closed
 			_ = db.file.Close()
 		}
 	}()
@@ -150,19 +150,6 @@ func makeBucket(db *bbolt.DB) error {
 	})
 }
 
-// lock takes the file for this process alone.
-func lock(f *os.File, patience time.Duration) error {
-	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return err
-		}
-		if time.Now().After(end) {
-			return kv.ErrBusy
-		}
-	}
-}
-
 // prepare compares the file with its mark. The mark lies beside a file that is written lazily and says since which start of the machine.
 func prepare(f *os.File, lazy, anew bool) error {
 	name := f.Name() + ".boot"
@@ -213,13 +200,4 @@ func remove(name string) error {
 		return err
 	}
 	return nil
-}
-
-// syncFolder makes the names in the folder of path durable.
-func syncFolder(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
