@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,23 +87,20 @@ func (x *reindexer) stock() error {
 			return fmt.Errorf("list content: %w", err)
 		}
 		head, err := x.check(info)
-		if err != nil {
+		switch {
+		case err != nil:
 			x.problem("content %s: %v; it is left out", info.Digest, err)
-			continue
-		}
-		if journal.IsSegment(head) {
+		case journal.IsSegment(head):
 			if err := x.segment(info); err != nil {
 				x.problem("journal segment %s: %v", info.Digest, err)
 			}
-			continue
-		}
-		if isPack(head) {
+		case isPack(head):
 			if err := x.unpack(info, rows); err != nil {
 				x.problem("pack %s: %v", info.Digest, err)
 			}
-			continue
+		default:
+			rows[keyBlob(info.Digest)] = stock{size: info.Size, committed: info.Modified, touched: time.Now()}.row()
 		}
-		rows[keyBlob(info.Digest)] = stock{size: info.Size, committed: info.Modified, touched: time.Now()}.row()
 		if len(rows) >= 512 {
 			if err := flush(); err != nil {
 				return err
@@ -191,7 +189,7 @@ func (x *reindexer) replay() error {
 	for _, s := range x.segments {
 		order = append(order, s)
 	}
-	slices.SortFunc(order, func(a, b segment) int { return int(a.from) - int(b.from) })
+	slices.SortFunc(order, func(a, b segment) int { return cmp.Compare(a.from, b.from) })
 	next := uint64(1)
 	for _, s := range order {
 		if s.from != next {

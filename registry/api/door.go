@@ -33,7 +33,7 @@ func (a *API) door(name string, action auth.Action, serve endpoint) http.Handler
 	counted := a.metrics.of(name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		out := &response{ResponseWriter: w, stall: a.stall}
+		out := &response{ResponseWriter: w, http2: r.ProtoMajor == 2, stall: a.stall}
 		defer func() { counted.observe(r.Method, out, began) }() // also when an answer is cut
 		delete(r.Header, requestHeader)
 		c := call{}

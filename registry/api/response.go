@@ -11,8 +11,9 @@ type response struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
-	stall  time.Duration
-	until  time.Time // the deadline that is set
+	http2  bool
+	stall  time.Duration // for HTTP/2
+	until  time.Time     // the deadline that is set
 }
 
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -28,10 +29,10 @@ func (w *response) Write(p []byte) (n int, err error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	if _, steady := w.ResponseWriter.(io.ReaderFrom); steady {
-		n, err = w.ResponseWriter.Write(p)
-	} else {
+	if w.http2 {
 		n, err = w.inMorsels(p)
+	} else {
+		n, err = w.ResponseWriter.Write(p)
 	}
 	w.bytes += int64(n)
 	return n, err
@@ -40,7 +41,7 @@ func (w *response) Write(p []byte) (n int, err error) {
 // ReadFrom hands src on as it is: only a limited file is sent by sendfile.
 func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
 	to, ok := w.ResponseWriter.(io.ReaderFrom)
-	if !ok {
+	if !ok || w.http2 {
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
 	if w.status == 0 {
@@ -54,7 +55,7 @@ func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
 // morsel is what a client of HTTP/2 must take within the time that it may stand still.
 const morsel = 16 << 10
 
-// inMorsels writes to a stream of HTTP/2, the one kind that has no ReadFrom. There a client that reads nothing is not felt by the
+// inMorsels writes to a stream of HTTP/2. There a client that reads nothing is not felt by the
 // connection (see Steady): it just gives the stream no room.
 func (w *response) inMorsels(p []byte) (total int, err error) {
 	for len(p) > 0 && err == nil {

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/entrepot/entrepot/storage/blob/disk"
 )
@@ -125,6 +127,51 @@ func TestSteady_sendfile(t *testing.T) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 	var _ io.ReaderFrom = (*steadyConn)(nil)
+}
+
+// TestSteady_deadline_passed_before: a deadline that passes between two mouthfuls makes the system's own way out read ahead in the file. Nothing is
+// lost of it.
+func TestSteady_deadline_passed_before(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	content := octets("deadline", 3*mouthful+5)
+	path := t.TempDir() + "/f"
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sent := make(chan error, 1)
+	go func() {
+		c, err := Steady(listener, time.Hour).Accept()
+		if err != nil {
+			sent <- err
+			return
+		}
+		defer c.Close()
+		steady := c.(*steadyConn)
+		steady.begin()                                                  // from here on it believes that there is much time left,
+		_ = steady.TCPConn.SetWriteDeadline(time.Now().Add(-time.Hour)) // and there is none
+		f, err := os.Open(path)
+		if err == nil {
+			defer f.Close()
+			_, err = steady.ReadFrom(&io.LimitedReader{R: f, N: int64(len(content))})
+		}
+		sent <- err
+	}()
+	c, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("%d of %d bytes, %v", len(got), len(content), err)
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
 }
 
 // TestHTTP2: there nothing is sent by sendfile, but everything works.

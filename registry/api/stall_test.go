@@ -265,3 +265,34 @@ func stores(t *testing.T) map[string]func(*house) {
 		},
 	}
 }
+
+// wrapped is a writer like those of people who measure or trace: whatever lies beneath, it has a ReadFrom.
+type wrapped struct{ http.ResponseWriter }
+
+func (w wrapped) ReadFrom(src io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, src) }
+func (w wrapped) Unwrap() http.ResponseWriter           { return w.ResponseWriter }
+
+// TestStall_of_HTTP2: a stream that is given no room is cut, also beneath a writer that hides what it is.
+func TestStall_of_HTTP2(t *testing.T) {
+	h := build(t, func(h *house) { h.api.Stall = stall })
+	d := h.pushBlob("stall/a", octets("h2", 24*part))
+	served := make(chan time.Duration, 1)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		defer func() { served <- time.Since(began) }()
+		h.handler.ServeHTTP(wrapped{w}, r)
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	res, err := server.Client().Get(server.URL + "/v2/stall/a/blobs/" + string(d))
+	if err != nil || res.ProtoMajor != 2 {
+		t.Fatal(res, err)
+	}
+	defer res.Body.Close()
+	select {
+	case <-served:
+	case <-time.After(20 * stall):
+		t.Error("nobody read, and the stream is still served")
+	}
+}

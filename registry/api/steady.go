@@ -58,24 +58,33 @@ func (c *steadyConn) Write(p []byte) (total int, err error) {
 
 func (c *steadyConn) ReadFrom(src io.Reader) (total int64, err error) {
 	limited, ok := src.(*io.LimitedReader)
+	var file *os.File
 	if ok {
-		_, ok = limited.R.(*os.File)
+		file, ok = limited.R.(*os.File)
 	}
 	if !ok {
 		return io.Copy(struct{ io.Writer }{c}, src)
 	}
 	c.begin()
 	for limited.N > 0 {
-		part := &io.LimitedReader{R: limited.R, N: min(limited.N, mouthful)}
-		left := part.N
+		part := &io.LimitedReader{R: file, N: min(limited.N, mouthful)}
+		want := part.N
 		n, err := c.TCPConn.ReadFrom(part)
 		total, limited.N = total+n, limited.N-n
-		// Where files cannot be sent by sendfile they are read and written, and what was read but not written could not be sent again.
-		if err != nil && (left-part.N != n || !c.goOn(err, n > 0)) {
+		switch {
+		case err == nil && n < want: // the file ended
+			return total, nil
+		case err == nil:
+			c.begin()
+		case !c.goOn(err, n > 0):
 			return total, err
 		}
-		if err == nil && n < left { // the file ended
-			return total, nil
+		// Where a file is not sent by sendfile, also when the deadline had passed before it began, it is read and written: what was read but
+		// not written is read again.
+		if ahead := want - part.N - n; ahead > 0 {
+			if _, err := file.Seek(-ahead, io.SeekCurrent); err != nil {
+				return total, err
+			}
 		}
 	}
 	return total, nil

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"strconv"
@@ -27,11 +26,9 @@ func (a *API) postUpload(w http.ResponseWriter, r *http.Request, c call) error {
 		return a.begin(w, r, c, digest.Digest(mount).Algorithm())
 	}
 	if d := q.Get("digest"); d != "" {
-		a.metrics.inFlight.Inc()
-		defer a.metrics.inFlight.Dec()
-		body := a.body(w, r)
-		err := a.registry.PutBlob(a.by(r, c), c.name, digest.Digest(d), r.ContentLength, body)
-		a.metrics.received.Add(float64(body.bytes))
+		err := a.receive(w, r, func(body io.Reader) error {
+			return a.registry.PutBlob(a.by(r, c), c.name, digest.Digest(d), r.ContentLength, body)
+		})
 		if err != nil {
 			return err
 		}
@@ -72,7 +69,7 @@ func (a *API) patchUpload(w http.ResponseWriter, r *http.Request, c call) error 
 		return err
 	})
 	if err != nil {
-		return a.behind(w, c, err)
+		return a.behind(w, r, c, err)
 	}
 	return progress(w, c.name, c.last, size, http.StatusAccepted)
 }
@@ -94,7 +91,7 @@ func (a *API) putUpload(w http.ResponseWriter, r *http.Request, c call) error {
 		return a.registry.Finish(a.by(r, c), c.name, c.last, offset, length, body, d)
 	})
 	if err != nil {
-		return a.behind(w, c, err)
+		return a.behind(w, r, c, err)
 	}
 	return created(w, c.name, d)
 }
@@ -110,9 +107,9 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request, take func(io.Reade
 }
 
 // behind adds to a refused chunk where the upload goes on.
-func (a *API) behind(w http.ResponseWriter, c call, err error) error {
+func (a *API) behind(w http.ResponseWriter, r *http.Request, c call, err error) error {
 	if registry.Code(err) == registry.RangeInvalid {
-		if up, upErr := a.registry.Upload(context.Background(), c.name, c.last); upErr == nil {
+		if up, upErr := a.registry.Upload(r.Context(), c.name, c.last); upErr == nil {
 			setProgress(w.Header(), c.name, c.last, up.Size)
 		}
 	}
