@@ -1,12 +1,16 @@
 package auth
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Action is what somebody wants to do with a repository, with a path, or with the registry.
 type Action string
 
 // The actions. Each route names the one it needs.
 const (
+	Knock Action = "knock" // what everybody may: ask how to log in, and do so
 	Enter Action = "enter" // ask whether there is a registry at all, and who one is
 	List  Action = "list"  // see which repositories exist, as far as one may pull from them
 
@@ -31,7 +35,7 @@ const (
 
 // Actions are all of them, the weaker of each kind first.
 var Actions = []Action{
-	Enter, List, Pull, Push, Overwrite, Attach, DeleteOwn, Delete,
+	Knock, Enter, List, Pull, Push, Overwrite, Attach, DeleteOwn, Delete,
 	Request, Approve, Promote, ApproveLast, PromoteLast, Govern, Administer, AuditOwn, Audit,
 }
 
@@ -50,4 +54,24 @@ func (a Action) word() string {
 		return "delete"
 	}
 	return "*"
+}
+
+// Scope returns what a client asks the token service for to be allowed the action on a repository ("" is the registry): the token protocol's scope. Whoever
+// pushes pulls as well. It is empty if no scope is needed.
+func (a Action) Scope(on string) string {
+	switch {
+	case a == Knock || a == Enter:
+		return ""
+	case on == "" && a == List:
+		return "registry:catalog:*"
+	case on == "":
+		return ""
+	case strings.ContainsFunc(on, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' || c == ':' }):
+		return "" // no repository has such a name
+	}
+	if word := a.word(); word == "push" {
+		return "repository:" + on + ":pull,push"
+	} else {
+		return "repository:" + on + ":" + word
+	}
 }

@@ -121,9 +121,15 @@ type Access struct {
 	Actions []string `json:"actions"` // pull, push, delete or *
 }
 
-// Covers tells whether a token cut down to s may be used for an action. Enter is always covered.
+// Lists tells whether a token cut down to s may be told that a repository exists, given that it covers List: one that names repositories is told of
+// those, any other of all that its owner may pull from.
+func (s Scope) Lists(repo string) bool {
+	return !slices.ContainsFunc(s, func(a Access) bool { return a.Type == "repository" }) || s.Covers(Pull, repo)
+}
+
+// Covers tells whether a token cut down to s may be used for an action. Knock and Enter are always covered.
 func (s Scope) Covers(do Action, on string) bool {
-	if s == nil || do == Enter {
+	if s == nil || do == Knock || do == Enter {
 		return true
 	}
 	word := do.word()

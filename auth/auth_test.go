@@ -22,15 +22,15 @@ func TestIdentity_names(t *testing.T) {
 
 // TestRoles is the table of who may do what, written out once more.
 func TestRoles(t *testing.T) {
-	const all = "enter list pull push overwrite attach delete-own delete request approve promote approve-last promote-last govern administer audit-own audit"
+	const all = "knock enter list pull push overwrite attach delete-own delete request approve promote approve-last promote-last govern administer audit-own audit"
 	for role, want := range map[Role]string{
-		Reader:     "enter list pull",
-		NodeRole:   "enter list pull",
-		Developer:  "enter list pull push overwrite attach delete-own request audit-own",
-		CIRole:     "enter list pull push overwrite attach request audit-own",
-		Maintainer: "enter list pull push overwrite attach delete-own delete request approve promote govern administer audit-own audit",
-		DomainLead: "enter list pull request approve promote approve-last promote-last govern administer audit-own audit",
-		Auditor:    "enter list audit-own audit",
+		Reader:     "knock enter list pull",
+		NodeRole:   "knock enter list pull",
+		Developer:  "knock enter list pull push overwrite attach delete-own request audit-own",
+		CIRole:     "knock enter list pull push overwrite attach request audit-own",
+		Maintainer: "knock enter list pull push overwrite attach delete-own delete request approve promote govern administer audit-own audit",
+		DomainLead: "knock enter list pull request approve promote approve-last promote-last govern administer audit-own audit",
+		Auditor:    "knock enter list audit-own audit",
 		Admin:      all,
 		"root":     "",
 	} {
@@ -156,7 +156,7 @@ func TestRules_decide_by_grants_alone(t *testing.T) {
 		}
 	}
 	for _, do := range Actions {
-		if (*Rules)(nil).Allow(t.Context(), alice, do, "a") == nil && do != Enter && do != List || Open.Allow(t.Context(), Identity{}, do, "") != nil {
+		if (*Rules)(nil).Allow(t.Context(), alice, do, "a") == nil && do != Knock && do != Enter && do != List || Open.Allow(t.Context(), Identity{}, do, "") != nil {
 			t.Errorf("%s: no rules, or the open ones", do)
 		}
 	}

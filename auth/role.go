@@ -48,7 +48,7 @@ func (r Role) Valid() bool { return roles[r] != nil }
 // Actions returns what the role includes, in the order of the table; the slice is the caller's.
 func (r Role) Actions() []Action { return slices.Clone(roles[r]) }
 
-// Includes tells whether the role includes an action. Enter and List are included in every role: what is listed depends on Pull.
+// Includes tells whether the role includes an action. Knock, Enter and List are included in every role: what is listed depends on Pull.
 func (r Role) Includes(a Action) bool {
-	return roles[r] != nil && (a == Enter || a == List || slices.Contains(roles[r], a))
+	return roles[r] != nil && (a == Knock || a == Enter || a == List || slices.Contains(roles[r], a))
 }

@@ -22,8 +22,19 @@ func NewRules(grants []Grant, logins bool) *Rules {
 	return r
 }
 
+// Everyone returns the grants by which everybody may do everything (full), pull (pull), or nothing (anything else).
+func Everyone(level string) []Grant {
+	switch level {
+	case "full":
+		return []Grant{{Who: Anyone, Role: Admin, On: Everywhere}}
+	case "pull":
+		return []Grant{{Who: Anyone, Role: Reader, On: Everywhere}}
+	}
+	return nil
+}
+
 // Open is the policy of a registry that trusts everybody who reaches it.
-var Open = NewRules([]Grant{{Who: Anyone, Role: Admin, On: Everywhere}}, false)
+var Open = NewRules(Everyone("full"), false)
 
 // Decision is what Rules found, and why.
 type Decision struct {
@@ -38,13 +49,15 @@ func (r *Rules) Decide(who Identity, do Action, on string) Decision {
 	if r == nil {
 		r = &Rules{}
 	}
-	if do == Enter {
+	switch {
+	case do == Knock:
+		return Decision{Allowed: true, Reason: "everybody may ask how to log in"}
+	case do == Enter:
 		if !who.Anonymous() || who.Scope != nil || !r.logins && len(r.byWho[Anyone]) > 0 {
 			return Decision{Allowed: true, Reason: "whoever has logged in may enter"}
 		}
 		return Decision{Reason: "log in first"}
-	}
-	if do == List && !who.Anonymous() {
+	case do == List && !who.Anonymous():
 		return Decision{Allowed: true, Reason: "whoever has logged in may list what they may pull"}
 	}
 	decided := func(g Grant) Decision {
@@ -69,21 +82,25 @@ func (r *Rules) Decide(who Identity, do Action, on string) Decision {
 	return Decision{Reason: fmt.Sprintf("no grant on %s gives %s the action %s", on, who, do)}
 }
 
-// holds tells whether the grant gives an action on a path. What there is to list is wherever one may pull.
+// holds tells whether the grant gives an action on a path. What there is to list is wherever one may pull; what one has done oneself is in the
+// journal of the whole registry.
 func (g Grant) holds(do Action, on string) bool {
-	if do == List && on == "" {
+	switch {
+	case on == "" && do == List:
 		return g.Role.Includes(Pull)
+	case on == "" && do == AuditOwn:
+		return g.Role.Includes(AuditOwn)
 	}
 	return g.On.Covers(on) && g.Role.Includes(do)
 }
 
 // allowed is Decide without its reasons, for every request.
 func (r *Rules) allowed(who Identity, do Action, on string) bool {
+	if do == Knock || do == Enter || do == List && !who.Anonymous() {
+		return r.Decide(who, do, on).Allowed
+	}
 	if r == nil {
 		return false
-	}
-	if do == Enter || do == List && !who.Anonymous() {
-		return r.Decide(who, do, on).Allowed
 	}
 	for i := range who.Grants {
 		if who.Grants[i].holds(do, on) {

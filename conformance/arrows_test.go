@@ -41,7 +41,7 @@ func ours(path string) bool {
 	return !strings.Contains(strings.Split(path, "/")[0], ".") && isRoom(path)
 }
 
-var floors = []string{"cmd", "registry", "auth", "artifacts", "storage", "conformance", "deploy"}
+var floors = []string{"cmd", "door", "registry", "auth", "artifacts", "storage", "conformance", "deploy"}
 
 func isRoom(path string) bool { return slices.Contains(floors, strings.Split(path, "/")[0]) }
 
@@ -86,19 +86,29 @@ var plan = []floor{
 		"storage is the ground floor: it imports nothing of ours but storage"},
 	{[]string{"registry"}, contracts, false,
 		"the rules of the registry decide nothing about rights (the door does) and nothing about artifacts (they plug in through Admission)"},
-	{[]string{"registry/api/..."}, []string{"registry", "registry/api/...", "auth", "storage/journal", "artifacts"}, false,
-		"the OCI door asks the registry and the policy; it reaches past neither of them into storage"},
+	{[]string{"door/..."}, []string{"auth", "storage/journal"}, false,
+		"the door knows who may pass and tells the journal who did; what lies behind it is brought by those who have routes"},
+	{[]string{"registry/api/..."}, []string{"registry", "registry/api/...", "door", "auth"}, false,
+		"the OCI routes ask the registry and the policy; they reach past neither of them into storage"},
 	{[]string{"registry/..."}, append([]string{"registry"}, contracts...), false,
 		"pull-through and the sweeper stand on the registry and on the contracts of storage"},
-	{[]string{"auth/token/...", "auth/oidc/..."}, append([]string{"auth", "auth/token/...", "auth/oidc/..."}, contracts...), false,
-		"who somebody is and what they may do is decided without knowing what they will do"},
+	{[]string{"auth"}, []string{}, true,
+		"rights are names and actions: they need nothing to stand on"},
+	{[]string{"auth/oidc/...", "auth/ldap/...", "auth/gitlab/...", "auth/htpasswd/...", "auth/password/..."}, []string{"auth", "auth/oidc/...", "auth/gitlab/...", "auth/password"}, true,
+		"who a provider says you are is found out without the index"},
+	{[]string{"auth/account/...", "auth/token/..."}, []string{"auth", "storage/kv", "storage/journal"}, false,
+		"accounts and keys are rows of the index, whoever asks for them"},
+	{[]string{"auth/api/..."}, []string{"auth", "auth/account", "auth/login", "auth/oidc", "auth/token", "door"}, false,
+		"the routes of logins ask the rooms that know; none of them keeps anything itself"},
+	{[]string{"auth/login/..."}, []string{"auth", "auth/account", "auth/password", "auth/token"}, false,
+		"logging in knows no HTTP, so that every door can use it"},
 	{[]string{"auth/..."}, append([]string{"auth/..."}, contracts...), false,
 		"auth imports nothing of the registry: rights are names and actions"},
-	{[]string{"artifacts/portal/...", "artifacts/apt/...", "artifacts/webhook/..."}, append([]string{"artifacts/...", "registry", "auth"}, contracts...), false,
+	{[]string{"artifacts/portal/...", "artifacts/apt/...", "artifacts/webhook/..."}, append([]string{"artifacts/...", "registry", "auth", "door"}, contracts...), false,
 		"the doors to artifacts ask the catalogue, the registry and the policy, and no other door"},
 	{[]string{"artifacts/..."}, append([]string{"artifacts/...", "registry"}, contracts...), false,
 		"components and promotion stand on the registry; rights are decided at the doors"},
-	{[]string{"cmd/..."}, []string{"cmd/...", "registry/...", "auth/...", "artifacts/...", "storage/..."}, false,
+	{[]string{"cmd/..."}, []string{"cmd/...", "door", "registry/...", "auth/...", "artifacts/...", "storage/..."}, false,
 		"the program wires everything, and nothing that is only there to test it"},
 	{[]string{"conformance/...", "deploy/..."}, []string{"..."}, false,
 		"what looks from outside may look at everything"},
@@ -112,8 +122,6 @@ type reserve struct {
 	reason string
 }
 
-var doors = []string{"registry/api/...", "auth/token/...", "artifacts/portal/...", "artifacts/apt/...", "artifacts/webhook/..."}
-
 var reserved = []reserve{
 	{[]string{"storage/blob/disk/...", "storage/blob/s3/...", "storage/kv/bolt/...", "storage/kv/postgres/...", "artifacts/usage/+"}, []string{"cmd/...", "conformance/..."},
 		"drivers are opened by a visible switch in cmd; everything else is written against their contract"},
@@ -123,11 +131,14 @@ var reserved = []reserve{
 	{[]string{"go.etcd.io/bbolt/..."}, []string{"storage/kv/bolt/..."}, "one driver knows bbolt"},
 	{[]string{"github.com/jackc/pgx/v5/...", "github.com/jackc/pgx/v4/...", "github.com/lib/pq/...", "database/sql/..."}, []string{"storage/kv/postgres/..."}, "one driver knows PostgreSQL"},
 	{[]string{"github.com/aws/..."}, []string{"storage/blob/s3/..."}, "one driver knows S3"},
-	{[]string{"github.com/gorilla/mux/..."}, doors, "only the doors know HTTP's routes"},
+	{[]string{"github.com/gorilla/mux/..."}, []string{"door"}, "one door knows how requests find their route"},
 	{[]string{"oras.land/oras-go/..."}, []string{"registry/upstream/...", "cmd/...", "conformance/..."}, "a client of other registries is needed towards upstreams and by the CLI"},
 	{[]string{"github.com/distribution/distribution/v3/registry/handlers/...", "github.com/distribution/distribution/v3/registry/storage/..."}, []string{"conformance/..."},
 		"distribution's app and its drivers carry no production traffic"},
-	{[]string{"testing/..."}, []string{"conformance/...", "storage/blob/blobtest/...", "storage/kv/kvtest/..."}, "the program carries no test flags"},
+	{[]string{"github.com/go-ldap/..."}, []string{"auth/ldap/..."}, "one provider knows LDAP"},
+	{[]string{"github.com/coreos/go-oidc/...", "golang.org/x/oauth2/..."}, []string{"auth/oidc/..."}, "one provider knows OIDC"},
+	{[]string{"github.com/go-jose/..."}, []string{"auth/token/...", "auth/oidc/...", "conformance/..."}, "tokens are read and written in two places: our own, and those of issuers"},
+	{[]string{"testing/..."}, []string{"conformance/...", "auth/oidc/oidctest", "auth/gitlab/gitlabtest", "auth/ldap/ldaptest", "storage/blob/blobtest/...", "storage/kv/kvtest/..."}, "the program carries no test flags"},
 }
 
 // breaches returns every arrow that points the wrong way, each with the reason why it must not.
@@ -212,10 +223,14 @@ func TestArrows_FindBreaches(t *testing.T) {
 		"storage/kv/postgres":  {"go.etcd.io/bbolt", "storage/kv/bolt"},
 		"storage/journal":      {"storage/blob", "registry", "storage/kv/bolt"},
 		"registry":             {"auth", "artifacts", "registry/api", "storage/blob/disk", "storage/kv/bolt", "github.com/gorilla/mux", "oras.land/oras-go/v2/registry/remote", "conformance/program", "testing"},
-		"registry/api":         {"storage/kv", "storage/blob", "registry/upstream", "artifacts/portal", "auth/token", "go.etcd.io/bbolt"},
+		"registry/api":         {"storage/kv", "storage/blob", "registry/upstream", "artifacts/portal", "auth/token", "go.etcd.io/bbolt", "github.com/gorilla/mux"},
+		"door":                 {"registry", "registry/api", "auth/login", "storage/kv", "artifacts"},
 		"registry/upstream":    {"auth", "artifacts", "registry/api", "github.com/gorilla/mux"},
 		"registry/sweep":       {"registry/upstream", "storage/kv/kvtest"},
-		"auth":                 {"registry", "artifacts", "registry/api"},
+		"auth":                 {"registry", "artifacts", "registry/api", "auth/account", "storage/kv"},
+		"auth/oidc":            {"auth/account", "storage/kv", "door", "github.com/go-ldap/ldap/v3"},
+		"auth/login":           {"door", "registry", "auth/api"},
+		"auth/api":             {"registry", "storage/kv", "github.com/gorilla/mux"},
 		"auth/token":           {"registry", "artifacts"},
 		"artifacts":            {"auth", "registry/api", "registry/upstream", "storage/kv/bolt", "github.com/aws/aws-sdk-go-v2/service/s3"},
 		"artifacts/portal":     {"registry/api", "auth/token", "artifacts/usage/kubernetes"},
@@ -243,12 +258,14 @@ func TestArrows_LetThePlanThrough(t *testing.T) {
 		"storage/kv/postgres": {"storage/kv", "github.com/jackc/pgx/v5/pgxpool"},
 		"storage/journal":     {"storage/kv"},
 		"registry":            {"storage/blob", "storage/kv", "storage/journal"},
-		"registry/api":        {"registry", "auth", "storage/journal", "artifacts", "github.com/gorilla/mux"},
+		"door":                {"auth", "storage/journal", "github.com/gorilla/mux"},
+		"registry/api":        {"registry", "auth", "door"},
+		"auth/api":            {"auth", "auth/account", "auth/login", "auth/token", "door"},
 		"registry/upstream":   {"registry", "storage/blob", "oras.land/oras-go/v2/registry/remote"},
 		"auth/oidc":           {"auth"},
-		"auth/token":          {"auth", "github.com/gorilla/mux"},
+		"auth/token":          {"auth", "storage/kv", "github.com/go-jose/go-jose/v4"},
 		"artifacts":           {"registry", "artifacts/document", "artifacts/deb", "storage/kv"},
-		"artifacts/portal":    {"artifacts", "auth", "registry", "github.com/gorilla/mux"},
+		"artifacts/portal":    {"artifacts", "auth", "registry", "door"},
 		"cmd/entrepot":        {"registry/api", "storage/blob/s3", "storage/kv/bolt", "auth/oidc", "artifacts/portal", "artifacts/usage/kubernetes", "oras.land/oras-go/v2"},
 		"conformance/program": {"testing"},
 	} {

@@ -77,7 +77,7 @@ func (c *crowd) client(ctx context.Context, seed uint64) error {
 				return fmt.Errorf("blob %s of %s has %d other bytes", d, repo, len(got))
 			}
 		case 9:
-			what, err = "delete", errors.Join(hide(c.r.DeleteTag(ctx, repo, tag)), hide(c.r.DeleteManifest(ctx, repo, digest.FromBytes(body))))
+			what, err = "delete", errors.Join(hide(c.r.DeleteTag(ctx, repo, tag, nil)), hide(c.r.DeleteManifest(ctx, repo, digest.FromBytes(body), nil)))
 		case 10:
 			what, err = "delete blob", c.r.DeleteBlob(ctx, repo, d)
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/entrepot/entrepot/storage/kv"
 )
 
-// DeleteTag removes a tag; the manifest that it named stays (distribution-spec, "Deleting tags").
-func (r *Registry) DeleteTag(ctx context.Context, repo, tag string) error {
+// DeleteTag removes a tag, if the guard does not mind; the manifest that it named stays (distribution-spec, "Deleting tags").
+func (r *Registry) DeleteTag(ctx context.Context, repo, tag string, guard Guard) error {
 	if err := checkName(repo); err != nil {
 		return err
 	}
@@ -20,20 +20,27 @@ func (r *Registry) DeleteTag(ctx context.Context, repo, tag string) error {
 		return err
 	}
 	return fault(r.index.Update(ctx, func(tx kv.Tx) error {
-		row, err := tx.Get(ctx, keyTag(repo, tag))
+		was, err := tagged(ctx, tx, repo, tag)
 		if errors.Is(err, kv.ErrNotFound) {
 			return manifestUnknown(repo, tag)
 		}
 		if err != nil {
 			return err
 		}
-		was, err := parseStored(row)
-		if err != nil {
+		if err := guard.ask(tag, was); err != nil {
 			return err
 		}
 		deleteTag(ctx, tx, repo, tag, was.Digest)
 		return nil
 	}), "delete tag %s of %s", tag, repo)
+}
+
+func tagged(ctx context.Context, tx kv.Tx, repo, tag string) (Stored, error) {
+	row, err := tx.Get(ctx, keyTag(repo, tag))
+	if err != nil {
+		return Stored{}, err
+	}
+	return parseStored(row)
 }
 
 func deleteTag(ctx context.Context, tx kv.Tx, repo, tag string, d digest.Digest) {
@@ -47,8 +54,8 @@ func dropTag(tx kv.Tx, repo, tag string, d digest.Digest) {
 }
 
 // DeleteManifest removes a manifest from repo with all tags that name it there (distribution-spec, "Deleting Manifests"). What refers to it, and
-// other repositories that have it, keep what they have.
-func (r *Registry) DeleteManifest(ctx context.Context, repo string, d digest.Digest) error {
+// other repositories that have it, keep what they have. The guard is asked about the manifest and each of its tags.
+func (r *Registry) DeleteManifest(ctx context.Context, repo string, d digest.Digest, guard Guard) error {
 	if err := checkName(repo); err != nil {
 		return err
 	}
@@ -60,7 +67,17 @@ func (r *Registry) DeleteManifest(ctx context.Context, repo string, d digest.Dig
 		if err != nil {
 			return err
 		}
+		if err := guard.ask("", was); err != nil {
+			return err
+		}
 		for _, tag := range tags {
+			named, err := tagged(ctx, tx, repo, tag)
+			if err != nil {
+				return err
+			}
+			if err := guard.ask(tag, named); err != nil {
+				return err
+			}
 			deleteTag(ctx, tx, repo, tag, d)
 		}
 		journal.Append(ctx, tx, journal.Event{Action: "manifest.delete", Repo: repo, Digest: string(d), MediaType: was.MediaType, Size: was.Size, Result: "ok"})

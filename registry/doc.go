@@ -1,7 +1,7 @@
 // Package registry holds the rules of an OCI registry: names, uploads, blobs, manifests, tags and referrers.
 //
 // It stands on two floors, content ([blob.Store]) and index ([kv.DB]), and records each change in the journal, within the change's
-// own transaction. It knows no HTTP and takes no decision about who may do what: the door (registry/api) does both.
+// own transaction. It knows no HTTP and takes no decision about who may do what: the doors (registry/api, door) do both.
 //
 //	reg, err := registry.Open(ctx, registry.Config{Blobs: store, Index: index, Uploads: uploads})
 //	go reg.Run(ctx)                                              // seals the journal, settles content, expires uploads

@@ -271,11 +271,11 @@ func (s *story) play() {
 	s.background("save journal", func(ctx context.Context) error { return r.saveSegments(ctx, true) })
 	gone, is := s.manifestIs(inA, "latest", nil)
 	gone, is = absent(gone, is)
-	s.step("delete tag", gone, func(ctx context.Context) error { return r.DeleteTag(ctx, inA, "latest") }, is)
+	s.step("delete tag", gone, func(ctx context.Context) error { return r.DeleteTag(ctx, inA, "latest", nil) }, is)
 	gone, is = s.manifestIs(inA, string(d(faultIndex)), nil)
 	gone, is = absent(gone, is)
 	s.step("delete manifest", gone, func(ctx context.Context) error {
-		err := r.DeleteManifest(ctx, inA, d(faultIndex))
+		err := r.DeleteManifest(ctx, inA, d(faultIndex), nil)
 		multi, _ := s.manifestIs(inA, "multi", nil)
 		delete(s.promises, multi)
 		return err

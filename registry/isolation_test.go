@@ -81,14 +81,14 @@ func TestRepositories_do_not_see_into_each_other(t *testing.T) {
 			},
 			"delete manifest": func(rt *rapid.T) {
 				repo, i := repos.Draw(rt, "repo"), which.Draw(rt, "image")
-				want(r.DeleteManifest(t.Context(), repo, digest.FromBytes(images[i])), is[repo].has[i], ManifestUnknown)
+				want(r.DeleteManifest(t.Context(), repo, digest.FromBytes(images[i]), nil), is[repo].has[i], ManifestUnknown)
 				delete(is[repo].has, i)
 				maps.DeleteFunc(is[repo].tags, func(_ string, named int) bool { return named == i })
 			},
 			"delete tag": func(rt *rapid.T) {
 				repo, tag := repos.Draw(rt, "repo"), rapid.SampledFrom(tags).Draw(rt, "tag")
 				_, found := is[repo].tags[tag]
-				want(r.DeleteTag(t.Context(), repo, tag), found, ManifestUnknown)
+				want(r.DeleteTag(t.Context(), repo, tag, nil), found, ManifestUnknown)
 				delete(is[repo].tags, tag)
 			},
 			"rely": func(rt *rapid.T) {

@@ -103,9 +103,9 @@ func (s tagStep) do(t *testing.T, r *Registry, body []byte) (out tagSaw, err err
 		_, err = r.PutManifest(ctx, Put{Repo: "a", Ref: "moving", Body: body})
 		return out, err
 	case "untag":
-		err = r.DeleteTag(ctx, "a", "moving")
+		err = r.DeleteTag(ctx, "a", "moving", nil)
 	case "delete":
-		err = r.DeleteManifest(ctx, "a", s.d)
+		err = r.DeleteManifest(ctx, "a", s.d, nil)
 	}
 	return tagSaw{found: err == nil}, unlessUnknown(err)
 }

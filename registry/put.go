@@ -22,6 +22,20 @@ type Put struct {
 	Tags        []string // more tags, for a push by digest
 	ContentType string   // what the client calls it; may be empty
 	Body        []byte
+
+	Judge func(m *Manifest) error // asked about what is to be stored; nil: nothing to ask
+	Guard Guard                   // asked before a tag that names something else is moved
+}
+
+// Guard is asked, in the transaction, before a tag is moved or removed, or (tag "") a manifest is removed: what it named, when and by whom it was
+// pushed. An error keeps all as it is. Nil guards nothing. It may be asked more than once.
+type Guard func(tag string, was Stored) error
+
+func (g Guard) ask(tag string, was Stored) error {
+	if g == nil {
+		return nil
+	}
+	return g(tag, was)
 }
 
 // PutResult tells what was stored.
@@ -62,6 +76,11 @@ func (r *Registry) PutManifest(ctx context.Context, p Put) (PutResult, error) {
 	if err != nil {
 		return none, err
 	}
+	if p.Judge != nil {
+		if err := p.Judge(m); err != nil {
+			return none, err
+		}
+	}
 	var records []func(kv.Tx) error
 	for _, a := range r.admissions {
 		record, err := a.Admit(ctx, Push{Repo: p.Repo, Tags: tags, Manifest: *m, Bytes: p.Body})
@@ -89,7 +108,7 @@ func (r *Registry) PutManifest(ctx context.Context, p Put) (PutResult, error) {
 			e.Action = "manifest.push"
 		}
 		for _, tag := range tags {
-			before, moved, err := moveTag(ctx, tx, p.Repo, tag, now)
+			before, moved, err := moveTag(ctx, tx, p.Repo, tag, now, p.Guard)
 			if err != nil {
 				return err
 			}
@@ -180,12 +199,15 @@ func putRevision(ctx context.Context, tx kv.Tx, repo string, m *Manifest, now St
 	return true, nil
 }
 
-// moveTag lets tag name the manifest, and tells what it named before and whether anything changed.
-func moveTag(ctx context.Context, tx kv.Tx, repo, tag string, now Stored) (before digest.Digest, moved bool, err error) {
+// moveTag lets tag name the manifest if the guard does not mind, and tells what it named before and whether anything changed.
+func moveTag(ctx context.Context, tx kv.Tx, repo, tag string, now Stored, guard Guard) (before digest.Digest, moved bool, err error) {
 	row, err := tx.Get(ctx, keyTag(repo, tag))
 	if err == nil {
 		was, err := parseStored(row)
 		if err != nil || was.Digest == now.Digest {
+			return was.Digest, false, err
+		}
+		if err := guard.ask(tag, was); err != nil {
 			return was.Digest, false, err
 		}
 		before = was.Digest

@@ -42,17 +42,17 @@ func rich(t *testing.T, r *Registry) {
 	mustPut(t, r, "ran/other", "same", sampleImage2)
 	mustPush(t, r, "was/once", sampleConfig, sampleLarge)
 	mustPut(t, r, "was/once", "here", sampleImage2)
-	if err := r.DeleteManifest(t.Context(), "was/once", digest.FromBytes(sampleImage2)); err != nil {
+	if err := r.DeleteManifest(t.Context(), "was/once", digest.FromBytes(sampleImage2), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.DeleteBlob(t.Context(), "was/once", digest.FromBytes(sampleLarge)); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.DeleteTag(t.Context(), sample, "1"); err != nil {
+	if err := r.DeleteTag(t.Context(), sample, "1", nil); err != nil {
 		t.Fatal(err)
 	}
 	// A manifest that was deleted and pushed again.
-	if err := r.DeleteManifest(t.Context(), sample, digest.FromBytes(sampleIndex)); err != nil {
+	if err := r.DeleteManifest(t.Context(), sample, digest.FromBytes(sampleIndex), nil); err != nil {
 		t.Fatal(err)
 	}
 	mustPut(t, r, sample, "multi", sampleIndex)

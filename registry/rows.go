@@ -71,7 +71,7 @@ func parseStock(row []byte) (s stock, err error) {
 }
 
 // fields splits a row; fields that it lacks are empty, those beyond are left to newer versions.
-func fields(row string) (f [6]string) {
+func fields(row string) (f [7]string) {
 	for i := range f {
 		f[i], row, _ = strings.Cut(row, "\t")
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/entrepot/entrepot/storage/blob"
+	"github.com/entrepot/entrepot/storage/journal"
 	"github.com/entrepot/entrepot/storage/kv"
 )
 
@@ -26,7 +27,7 @@ const busyWait = 5 * time.Second
 // statusWait is how long asking for an upload's status waits for whoever writes it.
 const statusWait = time.Second
 
-// Upload is a blob being received. Its id works in its own repository only.
+// Upload is a blob being received. Its id works in its own repository only, and for who began it only.
 type Upload struct {
 	ID    string // a UUID
 	Size  int64  // bytes received
@@ -38,6 +39,7 @@ type upload struct {
 	Upload
 	algorithm digest.Algorithm
 	touched   time.Time
+	by        string // who began it; nobody else may go on with it
 	state     []byte // of the hash over all received bytes; empty: they have to be hashed anew
 	inRow     bool   // the bytes lie in the row itself, not in the blob store
 	bytes     []byte
@@ -54,7 +56,8 @@ func (u *upload) row() []byte {
 	b = append(strconv.AppendInt(b, u.Began.UnixMilli(), 10), '\t')
 	b = append(strconv.AppendInt(b, u.touched.UnixMilli(), 10), '\t')
 	b = append(append(b, place...), '\t')
-	b = base64.RawStdEncoding.AppendEncode(b, u.state)
+	b = append(base64.RawStdEncoding.AppendEncode(b, u.state), '\t')
+	b = append(b, field(u.by)...)
 	return append(append(b, '\n'), u.bytes...)
 }
 
@@ -68,7 +71,8 @@ func parseUpload(id string, row []byte) (*upload, error) {
 	if !found || errors.Join(err1, err2, err3, err4) != nil || size < 0 || f[4] == "row" && size != int64(len(rest)) {
 		return nil, errRow
 	}
-	return &upload{Upload{id, size, time.UnixMilli(began)}, digest.Algorithm(f[0]), time.UnixMilli(touched), state, f[4] == "row", rest}, nil
+	return &upload{Upload: Upload{id, size, time.UnixMilli(began)}, algorithm: digest.Algorithm(f[0]), touched: time.UnixMilli(touched),
+		by: f[6], state: state, inRow: f[4] == "row", bytes: rest}, nil
 }
 
 func newUUID() string {
@@ -92,7 +96,7 @@ func (r *Registry) Begin(ctx context.Context, repo string, a digest.Algorithm) (
 		return Upload{}, err
 	}
 	now := r.now()
-	u := &upload{Upload: Upload{ID: newUUID(), Began: now}, algorithm: a, touched: now, state: hashState(h), inRow: true}
+	u := &upload{Upload: Upload{ID: newUUID(), Began: now}, algorithm: a, touched: now, by: journal.Who(ctx).Name, state: hashState(h), inRow: true}
 	return u.Upload, r.saveUpload(ctx, repo, u)
 }
 
@@ -398,12 +402,19 @@ func (r *Registry) loadUpload(ctx context.Context, repo, id string) (*upload, er
 	if err != nil {
 		return nil, fault(err, "look up upload %s of %s", id, repo)
 	}
-	return parseUpload(id, row)
+	u, err := parseUpload(id, row)
+	if err != nil {
+		return nil, fault(err, "look up upload %s of %s", id, repo)
+	}
+	if u.by != field(journal.Who(ctx).Name) {
+		return nil, uploadUnknown(id)
+	}
+	return u, nil
 }
 
 func uploadUnknown(id string) error {
 	return &Error{Code: BlobUploadUnknown, Detail: map[string]string{"upload": clip(id),
-		"hint": "it was finished, cancelled, has expired, or belongs to another repository; begin a new one"}}
+		"hint": "it was finished, cancelled, has expired, or belongs to another repository or to somebody else; begin a new one"}}
 }
 
 func (r *Registry) saveUpload(ctx context.Context, repo string, u *upload) error {

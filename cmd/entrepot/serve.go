@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/registry/api"
 )
@@ -93,7 +94,7 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 		return nil, fmt.Errorf("listen on %s: %w", c.Listen, err)
 	}
 	open = append(open, s.listener.Close)
-	s.listener = api.Steady(s.listener, c.Limits.Stall)
+	s.listener = door.Steady(s.listener, c.Limits.Stall)
 	tlsConfig, err := newTLS(c.TLS, s.log)
 	if err != nil {
 		return nil, err
@@ -110,13 +111,11 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 		measured = prometheus.NewRegistry()
 		measured.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
-	door := api.Config{
-		Registry: s.registry, Policy: auth.Anonymous(c.anonymous()), NoDeletes: !c.Deletes, Stall: c.Limits.Stall, Log: s.log,
-	}
+	at := door.Config{Policy: auth.NewRules(auth.Everyone(c.anonymous()), false), Stall: c.Limits.Stall, Log: s.log}
 	if measured != nil {
-		door.Metrics = measured
+		at.Metrics = measured
 	}
-	handler := api.New(door)
+	var handler http.Handler = door.New(at, api.Routes(api.Config{Registry: s.registry, NoDeletes: !c.Deletes})...)
 	if handler, s.tracing, err = traced(ctx, c.Tracing, handler); err != nil {
 		return nil, err
 	}

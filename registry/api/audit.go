@@ -4,22 +4,31 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
+
+	"github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/door"
 )
 
-// auditPage is the most lines of the journal that one answer holds.
-const auditPage = 1000
+// auditPage is the most lines of the journal that one answer holds, auditReach how far one request looks for those that the caller may read.
+const (
+	auditPage  = 1000
+	auditReach = 100_000
+)
 
-// getAudit serves the journal as one JSON line an event: sealed ones after the given number, then those that are not sealed yet.
-func (a *API) getAudit(w http.ResponseWriter, r *http.Request, c call) error {
+// getAudit serves the journal as one JSON line an event: sealed ones after the given number, then those that are not sealed yet. Who may read only a
+// part of it gets that part: what happened where one may audit, and what one has done oneself. Of a search that was cut short the Link header tells where
+// it goes on.
+func (a *API) getAudit(w http.ResponseWriter, r *http.Request, c door.Call) error {
 	number := func(name string, otherwise, most uint64) (uint64, error) {
-		value := c.query.Get(name)
+		value := c.Query.Get(name)
 		if value == "" {
 			return otherwise, nil
 		}
 		n, err := strconv.ParseUint(value, 10, 63)
 		if err != nil {
-			return 0, &refusal{answer: badQuery, detail: map[string]string{"parameter": name, "value": clip(value), "hint": "a whole number, 0 or more"}}
+			return 0, &door.Refusal{Answer: door.BadQuery, Detail: map[string]string{"parameter": name, "value": clip(value), "hint": "a whole number, 0 or more"}}
 		}
 		return min(n, most), nil
 	}
@@ -31,10 +40,23 @@ func (a *API) getAudit(w http.ResponseWriter, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
+	if n == 0 {
+		n = auditPage
+	}
 	var body bytes.Buffer
-	for line, err := range a.registry.Journal().Tail(r.Context(), after, int(n)) {
+	ctx := r.Context()
+	me, all, reach := c.Who.String(), c.May(ctx, auth.Audit, ""), int(n)
+	if !all {
+		reach = auditReach
+	}
+	shown, looked, last := 0, 0, after
+	for line, err := range a.registry.Journal().Tail(ctx, after, reach) {
 		if err != nil {
 			return err
+		}
+		looked, last = looked+1, max(last, line.Seq)
+		if !all && line.Event.Actor != me && (line.Event.Repo == "" || !c.May(ctx, auth.Audit, line.Event.Repo)) {
+			continue
 		}
 		if line.Seq > 0 {
 			body.WriteString(line.Text()) // exactly as it is kept, so that whoever reads it can recompute the chain
@@ -48,12 +70,19 @@ func (a *API) getAudit(w http.ResponseWriter, r *http.Request, c call) error {
 			body.WriteByte('}')
 		}
 		body.WriteByte('\n')
+		if shown++; shown == int(n) {
+			break
+		}
+	}
+	if !all && shown < int(n) && looked == auditReach {
+		next := url.Values{"after": {strconv.FormatUint(last, 10)}, "n": {strconv.FormatUint(n, 10)}}
+		w.Header().Set("Link", "<"+r.URL.Path+"?"+next.Encode()+`>; rel="next"`)
 	}
 	return writeJSON(w, body.Bytes(), "application/x-ndjson")
 }
 
 // verifyAudit recomputes the journal's chain.
-func (a *API) verifyAudit(w http.ResponseWriter, r *http.Request, _ call) error {
+func (a *API) verifyAudit(w http.ResponseWriter, r *http.Request, _ door.Call) error {
 	report, err := a.registry.Journal().Verify(r.Context())
 	if err != nil {
 		return err

@@ -11,12 +11,13 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 )
 
 // getBlob serves a blob, whole or in ranges (distribution-spec, "Pulling blobs"; RFC 9110, section 14).
-func (a *API) getBlob(w http.ResponseWriter, r *http.Request, c call) error {
-	info, content, err := a.source.OpenBlob(r.Context(), c.name, digest.Digest(c.last))
+func (a *API) getBlob(w http.ResponseWriter, r *http.Request, c door.Call) error {
+	info, content, err := a.source.OpenBlob(r.Context(), c.On, digest.Digest(c.Last))
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (s *served) Write(p []byte) (int, error) {
 }
 
 func (s *served) ReadFrom(src io.Reader) (int64, error) {
-	n, err := s.ResponseWriter.(*response).ReadFrom(src)
+	n, err := s.ResponseWriter.(io.ReaderFrom).ReadFrom(src)
 	s.note(n, err)
 	return n, err
 }
@@ -73,7 +74,7 @@ func (s *served) note(n int64, err error) {
 // outcome is nil when everything was sent, or when it is the client who left.
 func (s *served) outcome(r *http.Request, d digest.Digest) error {
 	if s.beyond {
-		return &refusal{answer: noSuchRange, detail: map[string]string{"digest": string(d), "hint": "Content-Range tells the size"}}
+		return &door.Refusal{Answer: noSuchRange, Detail: map[string]string{"digest": string(d), "hint": "Content-Range tells the size"}}
 	}
 	var gone *net.OpError
 	if s.sent >= s.want || r.Method == http.MethodHead || r.Context().Err() != nil || errors.As(s.err, &gone) {
@@ -87,13 +88,13 @@ func (s *served) outcome(r *http.Request, d digest.Digest) error {
 
 // headBlob tells of a blob (distribution-spec, "Checking if content exists in the registry"). Since a client may skip its upload because
 // of this answer, the answer is recorded.
-func (a *API) headBlob(w http.ResponseWriter, r *http.Request, c call) error {
-	info, err := a.source.Blob(r.Context(), c.name, digest.Digest(c.last))
+func (a *API) headBlob(w http.ResponseWriter, r *http.Request, c door.Call) error {
+	info, err := a.source.Blob(r.Context(), c.On, digest.Digest(c.Last))
 	if err != nil {
 		return err
 	}
 	if err := a.registry.Rely(r.Context(), info.Digest); registry.Code(err) == registry.Full {
-		a.log.Warn("that a client relies on a blob is not recorded", "digest", info.Digest, "err", err) // reading goes on without room
+		c.Warn("that a client relies on a blob is not recorded", "digest", info.Digest, "err", err) // reading goes on without room
 	} else if err != nil {
 		return err
 	}
@@ -119,8 +120,8 @@ func describeBlob(h http.Header, d digest.Digest) {
 }
 
 // deleteBlob takes a blob from the repository (distribution-spec, "Deleting Blobs").
-func (a *API) deleteBlob(w http.ResponseWriter, r *http.Request, c call) error {
-	if err := a.registry.DeleteBlob(a.by(r, c), c.name, digest.Digest(c.last)); err != nil {
+func (a *API) deleteBlob(w http.ResponseWriter, r *http.Request, c door.Call) error {
+	if err := a.registry.DeleteBlob(c.By(r), c.On, digest.Digest(c.Last)); err != nil {
 		return err
 	}
 	return accepted(w)

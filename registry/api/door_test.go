@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/door"
 )
 
 // asked is a policy that notes what it was asked.
@@ -51,12 +52,12 @@ func paths(h *house) map[shape]string {
 }
 
 // methodsOf is what a route answers: HEAD like GET where the table says nothing else of it.
-func methodsOf(r route) map[string]auth.Action {
+func methodsOf(r door.Route) map[string]auth.Action {
 	all := map[string]auth.Action{}
-	for method, access := range r.methods {
-		all[method] = access.action
+	for method, access := range r.Methods {
+		all[method] = access.Action
 	}
-	if get, ok := all["GET"]; ok && all["HEAD"] == "" && r.shape != upload {
+	if get, ok := all["GET"]; ok && all["HEAD"] == "" && !r.NoHead {
 		all["HEAD"] = get
 	}
 	return all
@@ -74,15 +75,15 @@ func TestDoor_refuses_before_anything_happens(t *testing.T) {
 		upload:   {"?digest=" + string(digest.FromBytes(body))},
 		manifest: {"", "?tag=x"},
 	}
-	routes := (&API{}).routes()
+	routes := Routes(Config{})
 	seen := 0
 	for _, r := range routes {
-		path, ok := where[r.shape]
+		path, ok := where[shape(r.Name)]
 		if !ok {
-			t.Errorf("no request for shape %s", r.shape)
+			t.Errorf("no request for shape %s", r.Name)
 		}
 		for method, action := range methodsOf(r) {
-			for _, query := range append(queries[r.shape], "?n=1") {
+			for _, query := range append(queries[shape(r.Name)], "?n=1") {
 				for _, refusal := range refusals {
 					what := fmt.Sprintf("%s %s%s, %s", method, path, query, refusal.what)
 					p.was, p.answer = nil, func(auth.Action, string) error { return refusal.err }
@@ -138,16 +139,16 @@ func TestDoor_other_methods(t *testing.T) {
 	p := &asked{answer: func(auth.Action, string) error { return nil }}
 	h := build(t, func(h *house) { h.policy = p })
 	where := paths(h)
-	for _, r := range (&API{}).routes() {
+	for _, r := range Routes(Config{}) {
 		index := dump(t, h.index)
 		for _, method := range []string{"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get"} {
 			if methodsOf(r)[method] != "" {
 				continue
 			}
 			p.was = nil
-			res := h.do(method, where[r.shape], nil)
+			res := h.do(method, where[shape(r.Name)], nil)
 			if res.StatusCode != 405 {
-				t.Errorf("%s %s: status %d", method, r.shape, res.StatusCode)
+				t.Errorf("%s %s: status %d", method, r.Name, res.StatusCode)
 			}
 			var allow []string
 			for m := range methodsOf(r) {
@@ -155,14 +156,14 @@ func TestDoor_other_methods(t *testing.T) {
 			}
 			slices.Sort(allow)
 			if got := res.Header.Get("Allow"); got != strings.Join(allow, ", ") {
-				t.Errorf("%s %s: Allow: %s, want %v", method, r.shape, got, allow)
+				t.Errorf("%s %s: Allow: %s, want %v", method, r.Name, got, allow)
 			}
 			if len(p.was) != 1 || !strings.HasPrefix(p.was[0], "enter") {
-				t.Errorf("%s %s: the policy was asked %v", method, r.shape, p.was)
+				t.Errorf("%s %s: the policy was asked %v", method, r.Name, p.was)
 			}
 		}
 		if dump(t, h.index) != index {
-			t.Errorf("%s: something changed", r.shape)
+			t.Errorf("%s: something changed", r.Name)
 		}
 	}
 }

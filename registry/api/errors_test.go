@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/storage/kv"
 )
@@ -27,16 +28,16 @@ var specCodes = map[string]bool{
 
 func TestAnswers(t *testing.T) {
 	for code, a := range answers {
-		if a.status >= 400 && a.status < 500 && !specCodes[a.code] {
-			t.Errorf("%s is answered %d with %s, which is no code of the specification", code, a.status, a.code)
+		if a.Status >= 400 && a.Status < 500 && !specCodes[a.Code] {
+			t.Errorf("%s is answered %d with %s, which is no code of the specification", code, a.Status, a.Code)
 		}
-		if http.StatusText(a.status) == "" || a.message == "" {
+		if http.StatusText(a.Status) == "" || a.Message == "" {
 			t.Errorf("%s: %+v", code, a)
 		}
 	}
-	for _, a := range []answer{unauthorized, denied, unknownRoute, badQuery, brokenOff, tooSlow} {
-		if !specCodes[a.code] {
-			t.Errorf("%d with %s, which is no code of the specification", a.status, a.code)
+	for _, a := range []door.Answer{door.Unauthorized, door.Denied, door.BadQuery, brokenOff, tooSlow} {
+		if !specCodes[a.Code] {
+			t.Errorf("%d with %s, which is no code of the specification", a.Status, a.Code)
 		}
 	}
 }
@@ -61,13 +62,19 @@ var outcomes = []struct {
 	{errors.New("its cause: /var/lib/entrepot/secret"), 500, "UNKNOWN", "/var/lib/entrepot/secret"},
 	{io.ErrUnexpectedEOF, 500, "UNKNOWN", "unexpected EOF"},
 	{context.Canceled, 500, "UNKNOWN", "context canceled"},
-	{&refusal{answer: badQuery, header: http.Header{"X-Its-Own": {"1"}}}, 400, "UNSUPPORTED", ""},
+	{&door.Refusal{Answer: door.BadQuery, Header: http.Header{"X-Its-Own": {"1"}}}, 400, "UNSUPPORTED", ""},
 	{&registry.Error{Code: registry.ManifestInvalid, Detail: map[string]any{"no JSON": func() {}}}, 400, "UNKNOWN", ""},
+}
+
+// single is a door with a single route, to everything.
+func (h *house) single(serve door.Endpoint) http.Handler {
+	access := door.Access{Action: auth.Pull, Serve: told(serve)}
+	match := func(string) (on, last string, ok bool) { return "", "", true }
+	return door.New(h.door, door.Route{Name: "test", Match: match, Methods: map[string]door.Access{"GET": access, "HEAD": access, "PUT": access}})
 }
 
 func TestOutcomes(t *testing.T) {
 	h := build(t)
-	a := &API{policy: auth.Everything, log: h.api.Log, metrics: newMetrics(nil), ids: newRequestIDs(), stall: DefaultStall}
 	log := h.log
 	for _, o := range outcomes {
 		for _, method := range []string{"GET", "HEAD", "PUT"} {
@@ -75,7 +82,7 @@ func TestOutcomes(t *testing.T) {
 			w, r := httptest.NewRecorder(), httptest.NewRequest(method, "/v2/a/manifests/b", http.NoBody)
 			w.Header().Set("Content-Length", "77") // what an endpoint set before it failed
 			w.Header().Set("Etag", `"x"`)
-			a.door("test", auth.Pull, func(http.ResponseWriter, *http.Request, call) error { return o.err }).ServeHTTP(w, r)
+			h.single(func(http.ResponseWriter, *http.Request, door.Call) error { return o.err }).ServeHTTP(w, r)
 			if w.Code != o.status {
 				t.Errorf("%v: status %d, want %d", o.err, w.Code, o.status)
 			}
@@ -93,7 +100,7 @@ func TestOutcomes(t *testing.T) {
 				}
 				continue
 			}
-			var e envelope
+			var e struct{ Errors []struct{ Code string } }
 			if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || len(e.Errors) != 1 || e.Errors[0].Code != o.code {
 				t.Errorf("%v: %s, want code %s", o.err, w.Body, o.code)
 			}
@@ -116,8 +123,7 @@ func TestOutcomes(t *testing.T) {
 // TestDoor_cuts_an_answer_that_failed_on_its_way: what has begun cannot be taken back, but it must not look whole, and it is counted.
 func TestDoor_cuts_an_answer_that_failed_on_its_way(t *testing.T) {
 	h := build(t)
-	a := &API{policy: auth.Everything, log: h.api.Log, metrics: newMetrics(nil), ids: newRequestIDs(), stall: DefaultStall}
-	server := httptest.NewServer(a.door("test", auth.Pull, func(w http.ResponseWriter, _ *http.Request, _ call) error {
+	server := httptest.NewServer(h.single(func(w http.ResponseWriter, _ *http.Request, _ door.Call) error {
 		_, _ = io.WriteString(w, "half of it")
 		http.NewResponseController(w).Flush()
 		return errors.New("its cause")

@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 )
 
@@ -23,17 +24,17 @@ const (
 )
 
 // getTags lists tags in byte order (distribution-spec, "Listing Tags").
-func (a *API) getTags(w http.ResponseWriter, r *http.Request, c call) error {
+func (a *API) getTags(w http.ResponseWriter, r *http.Request, c door.Call) error {
 	n, last, err := page(c)
 	if err != nil {
 		return err
 	}
-	name, _ := json.Marshal(c.name)
-	return writePage(w, r, a.source.Tags(r.Context(), c.name, last), n, `{"name":`+string(name)+`,"tags":[`)
+	name, _ := json.Marshal(c.On)
+	return writePage(w, r, a.source.Tags(r.Context(), c.On, last), n, `{"name":`+string(name)+`,"tags":[`)
 }
 
 // getCatalog lists the repositories that the caller may pull from.
-func (a *API) getCatalog(w http.ResponseWriter, r *http.Request, c call) error {
+func (a *API) getCatalog(w http.ResponseWriter, r *http.Request, c door.Call) error {
 	n, last, err := page(c)
 	if err != nil {
 		return err
@@ -41,7 +42,7 @@ func (a *API) getCatalog(w http.ResponseWriter, r *http.Request, c call) error {
 	all := a.registry.Repositories(r.Context(), last)
 	visible := func(yield func(string, error) bool) {
 		for repo, err := range all {
-			if err == nil && a.policy.Allow(r.Context(), c.who, auth.Pull, repo) != nil {
+			if err == nil && !(c.Who.Scope.Lists(repo) && c.Owner(r.Context(), auth.Pull, repo)) {
 				continue
 			}
 			if !yield(repo, err) {
@@ -53,18 +54,18 @@ func (a *API) getCatalog(w http.ResponseWriter, r *http.Request, c call) error {
 }
 
 // page reads n and last. No n means a full page of the largest size.
-func page(c call) (n int, last string, err error) {
+func page(c door.Call) (n int, last string, err error) {
 	n = maxPage
-	if value := c.query.Get("n"); value != "" {
+	if value := c.Query.Get("n"); value != "" {
 		asked, err := strconv.ParseUint(value, 10, 64)
 		if err != nil {
-			return 0, "", &refusal{answer: badQuery, detail: map[string]string{"parameter": "n", "value": clip(value), "hint": "n is a whole number, 0 or more"}}
+			return 0, "", &door.Refusal{Answer: door.BadQuery, Detail: map[string]string{"parameter": "n", "value": clip(value), "hint": "n is a whole number, 0 or more"}}
 		}
 		n = int(min(asked, maxPage))
 	}
-	last = c.query.Get("last")
+	last = c.Query.Get("last")
 	if len(last) > 1024 {
-		return 0, "", &refusal{answer: badQuery, detail: map[string]string{"parameter": "last", "hint": "last is an entry of the page before"}}
+		return 0, "", &door.Refusal{Answer: door.BadQuery, Detail: map[string]string{"parameter": "last", "hint": "last is an entry of the page before"}}
 	}
 	return n, last, nil
 }
@@ -115,7 +116,7 @@ func writeJSON(w http.ResponseWriter, body []byte, mediaType string) error {
 }
 
 // getReferrers lists what refers to a manifest (distribution-spec, "Listing Referrers").
-func (a *API) getReferrers(w http.ResponseWriter, r *http.Request, c call) error {
+func (a *API) getReferrers(w http.ResponseWriter, r *http.Request, c door.Call) error {
 	n, last, err := page(c)
 	if err != nil {
 		return err
@@ -123,11 +124,11 @@ func (a *API) getReferrers(w http.ResponseWriter, r *http.Request, c call) error
 	if n == 0 {
 		n = maxPage // an index without entries would say that there are none
 	}
-	kind := c.query.Get("artifactType")
+	kind := c.Query.Get("artifactType")
 	body := append(make([]byte, 0, 16<<10), `{"schemaVersion":2,"mediaType":"`+ocispec.MediaTypeImageIndex+`","manifests":[`...)
 	count := 0
 	var before registry.Referrer
-	for referrer, err := range a.source.Referrers(r.Context(), c.name, digest.Digest(c.last), kind, last) {
+	for referrer, err := range a.source.Referrers(r.Context(), c.On, digest.Digest(c.Last), kind, last) {
 		if err != nil {
 			return err
 		}
@@ -149,7 +150,7 @@ func (a *API) getReferrers(w http.ResponseWriter, r *http.Request, c call) error
 }
 
 // getPing tells that this is a registry (distribution-spec, "Determining Support").
-func getPing(w http.ResponseWriter, r *http.Request, _ call) error {
+func getPing(w http.ResponseWriter, r *http.Request, _ door.Call) error {
 	h := w.Header()
 	h["Docker-Distribution-Api-Version"] = []string{"registry/2.0"}
 	h["Content-Type"] = []string{"application/json"}

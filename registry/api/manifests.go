@@ -11,12 +11,13 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 )
 
 // getManifest serves a manifest's exact bytes (distribution-spec, "Pulling manifests").
-func (a *API) getManifest(w http.ResponseWriter, r *http.Request, c call) error {
-	desc, body, err := a.source.Manifest(r.Context(), c.name, c.last)
+func (a *API) getManifest(w http.ResponseWriter, r *http.Request, c door.Call) error {
+	desc, body, err := a.source.Manifest(r.Context(), c.On, c.Last)
 	if err != nil {
 		return err
 	}
@@ -30,8 +31,8 @@ func (a *API) getManifest(w http.ResponseWriter, r *http.Request, c call) error 
 }
 
 // headManifest tells of a manifest (distribution-spec, "Checking if content exists in the registry").
-func (a *API) headManifest(w http.ResponseWriter, r *http.Request, c call) error {
-	desc, err := a.source.Resolve(r.Context(), c.name, c.last)
+func (a *API) headManifest(w http.ResponseWriter, r *http.Request, c door.Call) error {
+	desc, err := a.source.Resolve(r.Context(), c.On, c.Last)
 	if err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func notModified(w http.ResponseWriter, r *http.Request, d digest.Digest) bool {
 }
 
 // putManifest stores a manifest (distribution-spec, "Pushing Manifests").
-func (a *API) putManifest(w http.ResponseWriter, r *http.Request, c call) error {
+func (a *API) putManifest(w http.ResponseWriter, r *http.Request, c door.Call) error {
 	limit := a.registry.ManifestBytes()
 	if r.ContentLength > limit {
 		return &registry.Error{Code: registry.TooLarge, Detail: map[string]any{"limit": limit, "announced": r.ContentLength,
@@ -83,32 +84,33 @@ func (a *API) putManifest(w http.ResponseWriter, r *http.Request, c call) error 
 	err := error(nil)
 	if r.ContentLength > 0 {
 		body = make([]byte, r.ContentLength)
-		_, err = io.ReadFull(a.body(w, r), body)
+		_, err = io.ReadFull(c.Body(w, r), body)
 	} else {
-		body, err = io.ReadAll(io.LimitReader(a.body(w, r), limit+1)) // one more than allowed shows that there is more
+		body, err = io.ReadAll(io.LimitReader(c.Body(w, r), limit+1)) // one more than allowed shows that there is more
 	}
 	if err != nil {
 		out := brokenOff
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			out = tooSlow
 		}
-		return &refusal{answer: out, detail: map[string]string{"hint": "push the manifest again"}, cause: err}
+		return &door.Refusal{Answer: out, Detail: map[string]string{"hint": "push the manifest again"}, Cause: err}
 	}
-	tags := c.query["tag"]
-	if len(tags) > 0 && !strings.Contains(c.last, ":") {
-		return &refusal{answer: badQuery, detail: map[string]string{"parameter": "tag", "hint": "tags as parameters go with a push by digest"}}
+	tags := c.Query["tag"]
+	if len(tags) > 0 && !strings.Contains(c.Last, ":") {
+		return &door.Refusal{Answer: door.BadQuery, Detail: map[string]string{"parameter": "tag", "hint": "tags as parameters go with a push by digest"}}
 	}
 	if len(tags) > maxTags {
-		return &refusal{answer: answer{http.StatusRequestURITooLong, "UNSUPPORTED", "too many tags in one request"}, detail: map[string]int{"limit": maxTags}}
+		return &door.Refusal{Answer: door.Answer{Status: http.StatusRequestURITooLong, Code: "UNSUPPORTED", Message: "too many tags in one request"}, Detail: map[string]int{"limit": maxTags}}
 	}
-	put, err := a.registry.PutManifest(a.by(r, c), registry.Put{
-		Repo: c.name, Ref: c.last, Tags: tags, ContentType: r.Header.Get("Content-Type"), Body: body,
+	put, err := a.registry.PutManifest(c.By(r), registry.Put{
+		Repo: c.On, Ref: c.Last, Tags: tags, ContentType: r.Header.Get("Content-Type"), Body: body,
+		Judge: mayAttach(r, c), Guard: mayMove(r, c),
 	})
 	if err != nil {
 		return err
 	}
 	h := w.Header()
-	h.Set("Location", "/v2/"+c.name+"/manifests/"+string(put.Descriptor.Digest))
+	h.Set("Location", "/v2/"+c.On+"/manifests/"+string(put.Descriptor.Digest))
 	h.Set("Docker-Content-Digest", string(put.Descriptor.Digest))
 	h["Content-Length"] = []string{"0"}
 	if put.Subject != "" {
@@ -125,12 +127,12 @@ func (a *API) putManifest(w http.ResponseWriter, r *http.Request, c call) error 
 const maxTags = 100
 
 // deleteManifest removes a tag, or a manifest with all its tags (distribution-spec, "Content Management").
-func (a *API) deleteManifest(w http.ResponseWriter, r *http.Request, c call) error {
+func (a *API) deleteManifest(w http.ResponseWriter, r *http.Request, c door.Call) error {
 	var err error
-	if strings.Contains(c.last, ":") {
-		err = a.registry.DeleteManifest(a.by(r, c), c.name, digest.Digest(c.last))
+	if strings.Contains(c.Last, ":") {
+		err = a.registry.DeleteManifest(c.By(r), c.On, digest.Digest(c.Last), a.mayRemove(r, c))
 	} else {
-		err = a.registry.DeleteTag(a.by(r, c), c.name, c.last)
+		err = a.registry.DeleteTag(c.By(r), c.On, c.Last, a.mayRemove(r, c))
 	}
 	if err != nil {
 		return err
@@ -142,9 +144,4 @@ func accepted(w http.ResponseWriter) error {
 	w.Header()["Content-Length"] = []string{"0"}
 	w.WriteHeader(http.StatusAccepted)
 	return nil
-}
-
-// body returns a request's body, watched: counted, and cut when it stands still.
-func (a *API) body(w http.ResponseWriter, r *http.Request) *moving {
-	return &moving{body: r.Body, conn: http.NewResponseController(w), stall: a.stall}
 }

@@ -13,7 +13,7 @@ import (
 // TestMetrics_do_not_grow_with_what_clients_invent: no word of a client's becomes a label.
 func TestMetrics_do_not_grow_with_what_clients_invent(t *testing.T) {
 	measured := prometheus.NewRegistry()
-	h := build(t, func(h *house) { h.api.Metrics = measured })
+	h := build(t, func(h *house) { h.door.Metrics = measured })
 	series := func() map[string]float64 {
 		found := map[string]float64{}
 		families, err := measured.Gather()
@@ -64,7 +64,7 @@ func TestMetrics_do_not_grow_with_what_clients_invent(t *testing.T) {
 // TestMetrics_count: bytes in both directions, and nothing in flight when all is quiet.
 func TestMetrics_count(t *testing.T) {
 	measured := prometheus.NewRegistry()
-	h := build(t, func(h *house) { h.api.Metrics = measured })
+	h := build(t, func(h *house) { h.door.Metrics = measured })
 	content := octets("counted", 50_000)
 	d := h.pushBlob("count/a", content)
 	h.do("GET", "/v2/count/a/blobs/"+string(d), nil).want(t, 200)

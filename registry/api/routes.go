@@ -2,12 +2,10 @@ package api
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
-	"github.com/gorilla/mux"
-
 	"github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/door"
 )
 
 // shape is what a path asks for, whatever the repository.
@@ -26,91 +24,70 @@ const (
 	auditSeal shape = "audit-verify"
 )
 
-// route is one kind of path with its methods: the right that each needs, and who serves it.
-type route struct {
-	shape   shape
-	methods map[string]access
-}
-
-type access struct {
-	action auth.Action
-	serve  endpoint
-}
-
 // routes is the whole table; the ids are those of the distribution-spec ("Endpoints"). The busiest come first.
-func (a *API) routes() []route {
-	return []route{
-		{manifest, map[string]access{
-			http.MethodGet:    {auth.Pull, a.getManifest},      // end-3
-			http.MethodHead:   {auth.Pull, a.headManifest},     // end-3
-			http.MethodPut:    {auth.Push, a.putManifest},      // end-7a, end-7b
-			http.MethodDelete: {auth.Delete, a.deleteManifest}, // end-9
+func (a *API) routes() []door.Route {
+	all := []struct {
+		shape   shape
+		methods map[string]door.Access
+	}{
+		{manifest, map[string]door.Access{
+			http.MethodGet:    {Action: auth.Pull, Serve: a.getManifest},         // end-3
+			http.MethodHead:   {Action: auth.Pull, Serve: a.headManifest},        // end-3
+			http.MethodPut:    {Action: auth.Push, Serve: a.putManifest},         // end-7a, end-7b
+			http.MethodDelete: {Action: auth.DeleteOwn, Serve: a.deleteManifest}, // end-9
 		}},
-		{blobs, map[string]access{
-			http.MethodGet:    {auth.Pull, a.getBlob},      // end-2
-			http.MethodHead:   {auth.Pull, a.headBlob},     // end-2
-			http.MethodDelete: {auth.Delete, a.deleteBlob}, // end-10
+		{blobs, map[string]door.Access{
+			http.MethodGet:    {Action: auth.Pull, Serve: a.getBlob},      // end-2
+			http.MethodHead:   {Action: auth.Pull, Serve: a.headBlob},     // end-2
+			http.MethodDelete: {Action: auth.Delete, Serve: a.deleteBlob}, // end-10
 		}},
-		{uploads, map[string]access{
-			http.MethodPost: {auth.Push, a.postUpload}, // end-4a, end-4b, end-4c, end-11
+		{uploads, map[string]door.Access{
+			http.MethodPost: {Action: auth.Push, Serve: a.postUpload}, // end-4a, end-4b, end-4c, end-11
 		}},
-		{upload, map[string]access{
-			http.MethodPatch:  {auth.Push, a.patchUpload},  // end-5
-			http.MethodPut:    {auth.Push, a.putUpload},    // end-6
-			http.MethodGet:    {auth.Push, a.getUpload},    // end-13
-			http.MethodDelete: {auth.Push, a.deleteUpload}, // end-14
+		{upload, map[string]door.Access{
+			http.MethodPatch:  {Action: auth.Push, Serve: a.patchUpload},  // end-5
+			http.MethodPut:    {Action: auth.Push, Serve: a.putUpload},    // end-6
+			http.MethodGet:    {Action: auth.Push, Serve: a.getUpload},    // end-13
+			http.MethodDelete: {Action: auth.Push, Serve: a.deleteUpload}, // end-14
 		}},
-		{tags, map[string]access{
-			http.MethodGet: {auth.Pull, a.getTags}, // end-8a, end-8b
+		{tags, map[string]door.Access{
+			http.MethodGet: {Action: auth.Pull, Serve: a.getTags}, // end-8a, end-8b
 		}},
-		{referrers, map[string]access{
-			http.MethodGet: {auth.Pull, a.getReferrers}, // end-12a, end-12b
+		{referrers, map[string]door.Access{
+			http.MethodGet: {Action: auth.Pull, Serve: a.getReferrers}, // end-12a, end-12b
 		}},
-		{catalog, map[string]access{
-			http.MethodGet: {auth.List, a.getCatalog},
+		{catalog, map[string]door.Access{
+			http.MethodGet: {Action: auth.List, Serve: a.getCatalog},
 		}},
-		{ping, map[string]access{
-			http.MethodGet:  {auth.Enter, getPing}, // end-1
-			http.MethodHead: {auth.Enter, getPing},
+		{ping, map[string]door.Access{
+			http.MethodGet:  {Action: auth.Enter, Serve: getPing}, // end-1
+			http.MethodHead: {Action: auth.Enter, Serve: getPing},
 		}},
-		{auditLog, map[string]access{
-			http.MethodGet: {auth.Audit, a.getAudit},
+		{auditLog, map[string]door.Access{
+			http.MethodGet: {Action: auth.AuditOwn, Serve: a.getAudit},
 		}},
-		{auditSeal, map[string]access{
-			http.MethodPost: {auth.Audit, a.verifyAudit},
+		{auditSeal, map[string]door.Access{
+			http.MethodPost: {Action: auth.Audit, Serve: a.verifyAudit},
 		}},
 	}
+	routes := make([]door.Route, len(all))
+	for i, r := range all {
+		if !a.deletes && r.shape != upload {
+			delete(r.methods, http.MethodDelete)
+		}
+		for method, access := range r.methods {
+			access.Serve = told(access.Serve)
+			r.methods[method] = access
+		}
+		routes[i] = door.Route{Name: string(r.shape), Match: r.shape.match, Methods: r.methods, NoHead: r.shape == upload}
+	}
+	return routes
 }
 
-func (r route) matches(req *http.Request, _ *mux.RouteMatch) bool {
-	s, _, _ := split(req.URL.Path)
-	return s == r.shape
-}
-
-// methods returns the handler of a route: a door for each method, and an answer for those it does not have.
-func (a *API) methods(r route) http.Handler {
-	doors := map[string]http.Handler{}
-	var allow []string
-	for method, access := range r.methods {
-		if method == http.MethodDelete && r.shape != upload && !a.deletes {
-			continue
-		}
-		doors[method] = a.door(string(r.shape), access.action, access.serve)
-		allow = append(allow, method)
-	}
-	if get := doors[http.MethodGet]; get != nil && doors[http.MethodHead] == nil && r.shape != upload {
-		doors[http.MethodHead] = get // the server sends no body
-		allow = append(allow, http.MethodHead)
-	}
-	slices.Sort(allow)
-	other := a.door(string(r.shape), auth.Enter, methodNotAllowed(strings.Join(allow, ", ")))
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		door, ok := doors[req.Method]
-		if !ok {
-			door = other
-		}
-		door.ServeHTTP(w, req)
-	})
+// match tells whether a path is of this shape, and what it names.
+func (s shape) match(path string) (name, last string, matches bool) {
+	found, name, last := split(path)
+	return name, last, found == s
 }
 
 // split takes a path apart from its right end, since only there it is known where the repository's name stops. What the last part means

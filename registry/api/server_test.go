@@ -19,6 +19,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/storage/blob"
 	"github.com/entrepot/entrepot/storage/kv"
@@ -33,6 +34,7 @@ type house struct {
 	policy  auth.Policy
 	reg     *registry.Registry
 	api     Config
+	door    door.Config
 	log     *lines
 	handler http.Handler
 	server  *httptest.Server
@@ -60,7 +62,7 @@ func (l *lines) taken() string {
 
 func build(t testing.TB, change ...func(*house)) *house {
 	t.Helper()
-	h := &house{t: t, blobs: blob.NewMemory(), index: kv.NewMemory(), uploads: kv.NewMemory(), policy: auth.Everything, log: &lines{}}
+	h := &house{t: t, blobs: blob.NewMemory(), index: kv.NewMemory(), uploads: kv.NewMemory(), policy: auth.Open, log: &lines{}}
 	for _, f := range change {
 		f(h)
 	}
@@ -68,9 +70,9 @@ func build(t testing.TB, change ...func(*house)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.reg, h.api.Registry, h.api.Policy = reg, reg, h.policy
-	h.api.Log = slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	h.handler = New(h.api)
+	h.reg, h.api.Registry, h.door.Policy = reg, reg, h.policy
+	h.door.Log = slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	h.handler = door.New(h.door, Routes(h.api)...)
 	h.server = httptest.NewServer(h.handler)
 	t.Cleanup(h.server.Close)
 	return h

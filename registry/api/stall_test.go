@@ -16,6 +16,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/storage/blob"
 	"github.com/entrepot/entrepot/storage/blob/disk"
 )
@@ -47,7 +48,7 @@ func (n narrow) Accept() (net.Conn, error) {
 // stalling is a house that cuts what stands still for stall, with the number of requests that it is serving.
 func stalling(t *testing.T, buffer int, change ...func(*house)) (*house, *atomic.Int64) {
 	t.Helper()
-	h := build(t, append(change, func(h *house) { h.api.Stall = stall })...)
+	h := build(t, append(change, func(h *house) { h.door.Stall = stall })...)
 	h.server.Close()
 	serving := new(atomic.Int64)
 	h.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -55,7 +56,7 @@ func stalling(t *testing.T, buffer int, change ...func(*house)) (*house, *atomic
 		defer serving.Add(-1)
 		h.handler.ServeHTTP(w, r)
 	}))
-	h.server.Listener = Steady(narrow{h.server.Listener, buffer}, stall)
+	h.server.Listener = door.Steady(narrow{h.server.Listener, buffer}, stall)
 	h.server.Start()
 	t.Cleanup(h.server.Close)
 	return h, serving
@@ -274,7 +275,7 @@ func (w wrapped) Unwrap() http.ResponseWriter           { return w.ResponseWrite
 
 // TestStall_of_HTTP2: a stream that is given no room is cut, also beneath a writer that hides what it is.
 func TestStall_of_HTTP2(t *testing.T) {
-	h := build(t, func(h *house) { h.api.Stall = stall })
+	h := build(t, func(h *house) { h.door.Stall = stall })
 	d := h.pushBlob("stall/a", octets("h2", 24*part))
 	served := make(chan time.Duration, 1)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

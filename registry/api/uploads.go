@@ -1,7 +1,6 @@
 package api
 
 import (
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,74 +8,75 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 )
 
 // postUpload begins an upload, takes a whole blob, or mounts one (distribution-spec, "Pushing blobs").
-func (a *API) postUpload(w http.ResponseWriter, r *http.Request, c call) error {
-	q := c.query
+func (a *API) postUpload(w http.ResponseWriter, r *http.Request, c door.Call) error {
+	q := c.Query
 	if mount := q.Get("mount"); mount != "" {
 		mounted, err := a.mount(r, c, digest.Digest(mount), q.Get("from"))
 		if err != nil {
 			return err
 		}
 		if mounted {
-			return created(w, c.name, digest.Digest(mount))
+			return created(w, c.On, digest.Digest(mount))
 		}
 		return a.begin(w, r, c, digest.Digest(mount).Algorithm())
 	}
 	if d := q.Get("digest"); d != "" {
-		err := a.receive(w, r, func(body io.Reader) error {
-			return a.registry.PutBlob(a.by(r, c), c.name, digest.Digest(d), r.ContentLength, body)
+		err := c.Receive(w, r, func(body *door.Body) error {
+			return a.registry.PutBlob(c.By(r), c.On, digest.Digest(d), r.ContentLength, body)
 		})
 		if err != nil {
 			return err
 		}
-		return created(w, c.name, digest.Digest(d))
+		return created(w, c.On, digest.Digest(d))
 	}
 	return a.begin(w, r, c, digest.Algorithm(q.Get("digest-algorithm")))
 }
 
-func (a *API) begin(w http.ResponseWriter, r *http.Request, c call, algorithm digest.Algorithm) error {
+func (a *API) begin(w http.ResponseWriter, r *http.Request, c door.Call, algorithm digest.Algorithm) error {
 	if algorithm != "" && !registry.ValidAlgorithm(algorithm) {
 		return &registry.Error{Code: registry.DigestInvalid, Detail: map[string]string{"algorithm": clip(string(algorithm)), "hint": "use sha256 or sha512"}}
 	}
-	up, err := a.registry.Begin(a.by(r, c), c.name, algorithm)
+	up, err := a.registry.Begin(c.By(r), c.On, algorithm)
 	if err != nil {
 		return err
 	}
-	return progress(w, c.name, up.ID, 0, http.StatusAccepted)
+	return progress(w, c.On, up.ID, 0, http.StatusAccepted)
 }
 
 // mount tries to take a blob from another repository, one that the caller may pull from.
-func (a *API) mount(r *http.Request, c call, d digest.Digest, from string) (bool, error) {
+func (a *API) mount(r *http.Request, c door.Call, d digest.Digest, from string) (bool, error) {
 	if !registry.ValidDigest(string(d)) {
 		return false, &registry.Error{Code: registry.DigestInvalid, Detail: map[string]string{"digest": clip(string(d))}}
 	}
-	may := func(repo string) bool { return a.policy.Allow(r.Context(), c.who, auth.Pull, repo) == nil }
-	return a.registry.Mount(a.by(r, c), c.name, d, from, may)
+	may := func(repo string) bool { return c.May(r.Context(), auth.Pull, repo) }
+	return a.registry.Mount(c.By(r), c.On, d, from, may)
 }
 
 // patchUpload takes a chunk, or a stream of unknown length (distribution-spec, "Pushing a blob in chunks").
-func (a *API) patchUpload(w http.ResponseWriter, r *http.Request, c call) error {
+func (a *API) patchUpload(w http.ResponseWriter, r *http.Request, c door.Call) error {
 	offset, length, err := contentRange(r)
 	if err != nil {
 		return err
 	}
 	var size int64
-	err = a.receive(w, r, func(body io.Reader) (err error) {
-		size, err = a.registry.Append(a.by(r, c), c.name, c.last, offset, length, body)
+	err = c.Receive(w, r, func(body *door.Body) (err error) {
+		size, err = a.registry.Append(c.By(r), c.On, c.Last, offset, length, body)
 		return err
 	})
 	if err != nil {
 		return a.behind(w, r, c, err)
 	}
-	return progress(w, c.name, c.last, size, http.StatusAccepted)
+	return progress(w, c.On, c.Last, size, http.StatusAccepted)
 }
 
 // putUpload takes the last chunk, if there is one, and closes the upload.
-func (a *API) putUpload(w http.ResponseWriter, r *http.Request, c call) error {
-	d := digest.Digest(c.query.Get("digest"))
+func (a *API) putUpload(w http.ResponseWriter, r *http.Request, c door.Call) error {
+	d := digest.Digest(c.Query.Get("digest"))
 	if d == "" {
 		return &registry.Error{Code: registry.DigestInvalid, Detail: map[string]string{"hint": "close an upload with ?digest=<the whole blob's digest>"}}
 	}
@@ -84,50 +84,40 @@ func (a *API) putUpload(w http.ResponseWriter, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
-	err = a.receive(w, r, func(body io.Reader) error {
+	err = c.Receive(w, r, func(body *door.Body) error {
 		if r.ContentLength == 0 {
-			body, length = nil, -1
+			return a.registry.Finish(c.By(r), c.On, c.Last, offset, -1, nil, d)
 		}
-		return a.registry.Finish(a.by(r, c), c.name, c.last, offset, length, body, d)
+		return a.registry.Finish(c.By(r), c.On, c.Last, offset, length, body, d)
 	})
 	if err != nil {
 		return a.behind(w, r, c, err)
 	}
-	return created(w, c.name, d)
-}
-
-// receive counts a request that sends content.
-func (a *API) receive(w http.ResponseWriter, r *http.Request, take func(io.Reader) error) error {
-	a.metrics.inFlight.Inc()
-	defer a.metrics.inFlight.Dec()
-	body := a.body(w, r)
-	err := take(body)
-	a.metrics.received.Add(float64(body.bytes))
-	return err
+	return created(w, c.On, d)
 }
 
 // behind adds to a refused chunk where the upload goes on.
-func (a *API) behind(w http.ResponseWriter, r *http.Request, c call, err error) error {
+func (a *API) behind(w http.ResponseWriter, r *http.Request, c door.Call, err error) error {
 	if registry.Code(err) == registry.RangeInvalid {
-		if up, upErr := a.registry.Upload(r.Context(), c.name, c.last); upErr == nil {
-			setProgress(w.Header(), c.name, c.last, up.Size)
+		if up, upErr := a.registry.Upload(c.By(r), c.On, c.Last); upErr == nil {
+			setProgress(w.Header(), c.On, c.Last, up.Size)
 		}
 	}
 	return err
 }
 
 // getUpload tells how far an upload has come.
-func (a *API) getUpload(w http.ResponseWriter, r *http.Request, c call) error {
-	up, err := a.registry.Upload(r.Context(), c.name, c.last)
+func (a *API) getUpload(w http.ResponseWriter, r *http.Request, c door.Call) error {
+	up, err := a.registry.Upload(c.By(r), c.On, c.Last)
 	if err != nil {
 		return err
 	}
-	return progress(w, c.name, c.last, up.Size, http.StatusNoContent)
+	return progress(w, c.On, c.Last, up.Size, http.StatusNoContent)
 }
 
 // deleteUpload cancels an upload (distribution-spec, "Cancel a blob upload").
-func (a *API) deleteUpload(w http.ResponseWriter, r *http.Request, c call) error {
-	if err := a.registry.Cancel(a.by(r, c), c.name, c.last); err != nil {
+func (a *API) deleteUpload(w http.ResponseWriter, r *http.Request, c door.Call) error {
+	if err := a.registry.Cancel(c.By(r), c.On, c.Last); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -141,9 +131,9 @@ func contentRange(r *http.Request) (offset, length int64, err error) {
 	if value == "" {
 		return -1, length, nil
 	}
-	bad := &refusal{
-		answer: answer{http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID", "Content-Range invalid"},
-		detail: map[string]string{"Content-Range": clip(value), "hint": "use <first>-<last>, both inclusive, as long as Content-Length says"},
+	bad := &door.Refusal{
+		Answer: door.Answer{Status: http.StatusRequestedRangeNotSatisfiable, Code: "BLOB_UPLOAD_INVALID", Message: "Content-Range invalid"},
+		Detail: map[string]string{"Content-Range": clip(value), "hint": "use <first>-<last>, both inclusive, as long as Content-Length says"},
 	}
 	// Some clients write it as in an answer: "bytes 0-9/*".
 	value = strings.TrimPrefix(strings.TrimPrefix(value, "bytes "), "bytes=")

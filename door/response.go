@@ -1,4 +1,4 @@
-package api
+package door
 
 import (
 	"io"
@@ -70,8 +70,8 @@ func (w *response) inMorsels(p []byte) (total int, err error) {
 	return total, err
 }
 
-// moving is a request's body that must not stand still.
-type moving struct {
+// Body is a request's body that must not stand still.
+type Body struct {
 	body  io.Reader
 	conn  *http.ResponseController
 	stall time.Duration
@@ -79,7 +79,7 @@ type moving struct {
 	bytes int64
 }
 
-func (m *moving) Read(p []byte) (int, error) {
+func (m *Body) Read(p []byte) (int, error) {
 	// Renewing the deadline costs more than a short read does, so it is renewed when a quarter of it has passed.
 	if now := time.Now(); m.until.Sub(now) < m.stall*3/4 {
 		m.until = now.Add(m.stall)
