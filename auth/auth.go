@@ -71,6 +71,13 @@ func (i Identity) names(yield func(string) bool) {
 	}
 }
 
+// Credentials are what a request shows of who asks.
+type Credentials struct {
+	Authorization string // the header
+	Session       string // the cookie of a browser, of a request that a page of ours has sent
+	Remote        string // the client's address, without its port
+}
+
 // Provider knows whom a name and a secret belong to.
 type Provider interface {
 	// Login returns who it is that gave this name and secret, and until when that may be believed without asking again. It returns

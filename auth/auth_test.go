@@ -22,14 +22,14 @@ func TestIdentity_names(t *testing.T) {
 
 // TestRoles is the table of who may do what, written out once more.
 func TestRoles(t *testing.T) {
-	const all = "knock enter list pull push overwrite attach delete-own delete request approve promote approve-last promote-last govern administer audit-own audit"
+	const all = "knock enter list pull push overwrite attach delete-own delete request approve promote approve-last promote-last govern appoint administer audit-own audit"
 	for role, want := range map[Role]string{
 		Reader:     "knock enter list pull",
 		NodeRole:   "knock enter list pull",
 		Developer:  "knock enter list pull push overwrite attach delete-own request audit-own",
 		CIRole:     "knock enter list pull push overwrite attach request audit-own",
-		Maintainer: "knock enter list pull push overwrite attach delete-own delete request approve promote govern administer audit-own audit",
-		DomainLead: "knock enter list pull request approve promote approve-last promote-last govern administer audit-own audit",
+		Maintainer: "knock enter list pull push overwrite attach delete-own delete request approve promote govern appoint administer audit-own audit",
+		DomainLead: "knock enter list pull request approve promote approve-last promote-last govern appoint administer audit-own audit",
 		Auditor:    "knock enter list audit-own audit",
 		Admin:      all,
 		"root":     "",

@@ -56,3 +56,11 @@ func (p Path) Check() error {
 }
 
 func wide(name string) bool { return name == string(Everywhere) || strings.HasSuffix(name, "/**") }
+
+// Base returns the path as the name that a policy is asked about: "" for everything.
+func (p Path) Base() string {
+	if p == Everywhere {
+		return ""
+	}
+	return strings.TrimSuffix(string(p), "/**")
+}

@@ -26,8 +26,8 @@ var roles = map[Role][]Action{
 	NodeRole:   {Pull},
 	Developer:  {Pull, Push, Overwrite, Attach, DeleteOwn, Request, AuditOwn},
 	CIRole:     {Pull, Push, Overwrite, Attach, Request, AuditOwn},
-	Maintainer: {Pull, Push, Overwrite, Attach, DeleteOwn, Delete, Request, Approve, Promote, Govern, Administer, AuditOwn, Audit},
-	DomainLead: {Pull, Request, Approve, Promote, ApproveLast, PromoteLast, Govern, Administer, AuditOwn, Audit},
+	Maintainer: {Pull, Push, Overwrite, Attach, DeleteOwn, Delete, Request, Approve, Promote, Govern, Appoint, Administer, AuditOwn, Audit},
+	DomainLead: {Pull, Request, Approve, Promote, ApproveLast, PromoteLast, Govern, Appoint, Administer, AuditOwn, Audit},
 	Auditor:    {AuditOwn, Audit},
 	Admin:      Actions,
 }

@@ -83,13 +83,13 @@ func (r *Rules) Decide(who Identity, do Action, on string) Decision {
 }
 
 // holds tells whether the grant gives an action on a path. What there is to list is wherever one may pull; what one has done oneself is in the
-// journal of the whole registry.
+// journal of the whole registry; whom to appoint where is asked again.
 func (g Grant) holds(do Action, on string) bool {
 	switch {
 	case on == "" && do == List:
 		return g.Role.Includes(Pull)
-	case on == "" && do == AuditOwn:
-		return g.Role.Includes(AuditOwn)
+	case on == "" && (do == AuditOwn || do == Appoint):
+		return g.Role.Includes(do)
 	}
 	return g.On.Covers(on) && g.Role.Includes(do)
 }

@@ -59,6 +59,15 @@ func Base(configured string, r *http.Request) string {
 	return "http://" + r.Host
 }
 
+// CookieName returns what a cookie is called for whoever sent the request. Over TLS it has the prefix that keeps other hosts of the same domain from
+// planting one of theirs (RFC 6265bis, section 4.1.3.2).
+func CookieName(configured string, r *http.Request, name string) string {
+	if strings.HasPrefix(Base(configured, r), "https://") {
+		return "__Host-" + name
+	}
+	return name
+}
+
 func notOfHosts(c rune) bool {
 	return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune(".-:[]_", c))
 }

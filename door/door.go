@@ -36,20 +36,13 @@ type Config struct {
 
 	// Identify tells who it is that showed these credentials: an Authorization header, or a browser's session. It returns an error that wraps
 	// auth.ErrWrong, an *auth.Wait, or a fault. Nil: nobody can log in.
-	Identify func(ctx context.Context, shown Credentials) (auth.Identity, error)
+	Identify func(ctx context.Context, shown auth.Credentials) (auth.Identity, error)
 
 	URL     string        // how clients reach the registry, for the address of the token service; empty: as the request did
 	Service string        // what the token service calls the registry
 	Stall   time.Duration // a body that is being received and stands still for so long is cut; default 2 minutes. For what is sent, see Steady
 	Log     *slog.Logger  // default: none
 	Metrics prometheus.Registerer
-}
-
-// Credentials are what a request shows.
-type Credentials struct {
-	Authorization string // the header
-	Session       string // the cookie, of a request that a page of ours has sent
-	Remote        string // the client's address, without its port
 }
 
 // DefaultStall is how long a transfer may stand still.
@@ -180,7 +173,7 @@ func (d *Door) admit(r *http.Request, c *Call, action auth.Action) (err error) {
 	return d.config.Policy.Allow(r.Context(), c.Who, action, c.On)
 }
 
-// SessionCookie is the name of the cookie that keeps a browser logged in.
+// SessionCookie keeps a browser logged in; see CookieName.
 const SessionCookie = "entrepot_session"
 
 // identify returns who showed what. Nothing shown is nobody in particular; what is shown and is no good is refused even where nothing is needed.
@@ -188,18 +181,21 @@ func (d *Door) identify(r *http.Request) (auth.Identity, error) {
 	shown := r.Header["Authorization"]
 	switch len(shown) {
 	case 0:
-		// A cookie is sent by browsers on their own, also for a request that a stranger's page has made up.
-		cookie, err := r.Cookie(SessionCookie)
-		if err != nil || d.origins.Check(r) != nil {
+		// A browser sends cookies on its own, and reaches a registry that only listens on its own machine, also for a stranger's page.
+		if d.origins.Check(r) != nil {
+			return auth.Identity{}, &Refusal{Answer: Denied, Detail: map[string]string{"hint": "this was sent by a page of another site"}}
+		}
+		cookie, err := r.Cookie(CookieName(d.config.URL, r, SessionCookie))
+		if err != nil {
 			return auth.Identity{}, nil
 		}
-		who, err := d.config.Identify(r.Context(), Credentials{Session: cookie.Value, Remote: remote(r)})
+		who, err := d.config.Identify(r.Context(), auth.Credentials{Session: cookie.Value, Remote: remote(r)})
 		if errors.Is(err, auth.ErrWrong) {
 			return auth.Identity{}, nil // a session that has ended is like none
 		}
 		return who, err
 	case 1:
-		return d.config.Identify(r.Context(), Credentials{Authorization: shown[0], Remote: remote(r)})
+		return d.config.Identify(r.Context(), auth.Credentials{Authorization: shown[0], Remote: remote(r)})
 	}
 	return auth.Identity{}, &Refusal{Answer: badRequest, Detail: map[string]string{"hint": "send one Authorization header, not several"}}
 }

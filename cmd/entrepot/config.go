@@ -51,7 +51,7 @@ type Config struct {
 	// Let clients delete content. With false, every DELETE of content is answered 405.
 	Deletes bool `yaml:"deletes"`
 
-	origin map[string]string // key → where its value was given ("config.yml:12", "ENTREPOT_LISTEN"), to name that in a fault
+	origin origins // where values were given, to name that in a fault
 }
 
 // TLS is how connections are encrypted; the files are read again when they change.
@@ -93,8 +93,161 @@ type Bolt struct {
 // Auth says who may do what.
 type Auth struct {
 	// What somebody without a name may do: none, pull, or full (everything, to everybody: for trusted networks).
-	// Empty means everything when listening on a loopback address, and nothing otherwise.
+	// Empty means everything while listening on a loopback address with nobody configured below, and nothing otherwise.
 	Anonymous string `yaml:"anonymous"`
+
+	// How long a token is good, 1m to 1h. Rights that were withdrawn may last that long with clients that hold one.
+	TokenTTL time.Duration `yaml:"tokenTTL"`
+
+	// How long a docker login or a browser's session lasts, 1h to 365d.
+	LoginTTL time.Duration `yaml:"loginTTL"`
+
+	// People with a name and a password in a file.
+	Users Users `yaml:"users"`
+
+	// Who has which role where, beside what was granted through the API.
+	Grants []GrantEntry `yaml:"grants"`
+
+	// Issuers of OpenID Connect tokens that are believed: for CI jobs, programs and machines, and for people in a browser.
+	OIDC []OIDCProvider `yaml:"oidc"`
+
+	// GitLab servers whose own tokens are believed, such as CI_JOB_TOKEN and personal access tokens.
+	GitLab []GitLabServer `yaml:"gitlab"`
+
+	// Directories that know people, their passwords and their groups.
+	LDAP []LDAPDirectory `yaml:"ldap"`
+}
+
+// Users are people whom this registry knows by itself.
+type Users struct {
+	// A file as htpasswd -B writes it. It is read again when it changes.
+	Htpasswd string `yaml:"htpasswd"`
+}
+
+// GrantEntry gives a role to somebody on a path.
+type GrantEntry struct {
+	// Who has the role: user:NAME, group:NAME, robot:NAME, ci:NAME, workload:NAME, node:NAME, or anyone, even without a name.
+	Who string `yaml:"who"`
+
+	// The role: reader, node, developer, ci, maintainer, domain-lead, auditor or admin.
+	Role string `yaml:"role"`
+
+	// The repository or path where it holds, with everything below; ** is everything.
+	On string `yaml:"on"`
+}
+
+// Binding gives a role to whoever shows a token with certain claims.
+type Binding struct {
+	// The claims that a token must have, all of them, each with what it must be: * stands for anything but /, ** for anything, ? for a character.
+	// A claim within another is written with a dot, as in kubernetes.io.namespace.
+	Claims map[string]string `yaml:"claims"`
+
+	// The role that it brings.
+	Role string `yaml:"role"`
+
+	// The repository or path where it holds, with everything below. {project_path} between slashes stands for the claim of that name.
+	On string `yaml:"on"`
+}
+
+// OIDCProvider is an issuer of OpenID Connect tokens.
+type OIDCProvider struct {
+	// What the issuer is called here, which no other provider is: whom it vouches for is NAME@this. Of a-z, 0-9 and -, at most 32.
+	Name string `yaml:"name"`
+
+	// Its address, to the letter as its tokens have it in iss. http:// only with a loopback address.
+	Issuer string `yaml:"issuer"`
+
+	// What tokens that bind is for must have in aud, so that one which was made for somebody else opens nothing here.
+	Audience string `yaml:"audience"`
+
+	// Its public keys, a JWKS file, where the registry cannot ask it for them. Nobody can log in there with a browser then.
+	JWKSFile string `yaml:"jwksFile"`
+
+	// Authorities that its certificate may come from besides those of the machine, a PEM file.
+	CAFile string `yaml:"caFile"`
+
+	// What shows these tokens: ci (jobs), workload (programs) or node (machines). Empty means ci.
+	Kind string `yaml:"kind"`
+
+	// The claim that names whoever shows a token. Empty means sub.
+	NameClaim string `yaml:"nameClaim"`
+
+	// What tokens are good for, by their claims. One may fit several bindings.
+	Bind []Binding `yaml:"bind"`
+
+	// The name under which the issuer knows this registry. With it, people can log in there with their browser.
+	ClientID string `yaml:"clientID"`
+
+	// A file with the secret that goes with it.
+	ClientSecretFile string `yaml:"clientSecretFile"`
+
+	// What the registry asks to know about people who log in, besides openid. Empty means profile and email.
+	Scopes []string `yaml:"scopes"`
+
+	// The claim with a person's name. Empty means preferred_username, or else email if it is verified, or else sub.
+	UserClaim string `yaml:"userClaim"`
+
+	// The claim with a person's groups. Empty means that the issuer says nothing about groups.
+	GroupsClaim string `yaml:"groupsClaim"`
+
+	// What is put before the name of each of these groups, so that they are not taken for those of another provider.
+	GroupsPrefix string `yaml:"groupsPrefix"`
+}
+
+// GitLabServer is a GitLab that is asked whose its tokens are.
+type GitLabServer struct {
+	// What the server is called here, which no other provider is: whom it vouches for is NAME@this. Of a-z, 0-9 and -, at most 32.
+	Name string `yaml:"name"`
+
+	// Its address. http:// only with a loopback address.
+	URL string `yaml:"url"`
+
+	// Authorities that its certificate may come from besides those of the machine, a PEM file.
+	CAFile string `yaml:"caFile"`
+
+	// How its tokens begin if it was told to begin them in a way of its own, not with glpat- and the like. No other secret is ever shown to it.
+	Prefixes []string `yaml:"prefixes"`
+
+	// What tokens are good for beside what is granted to whom they name, by what GitLab says about them: token (personal, job or deploy),
+	// project_path, username and so on.
+	Bind []Binding `yaml:"bind"`
+}
+
+// LDAPDirectory is a directory that knows people.
+type LDAPDirectory struct {
+	// Its address, ldaps:// or ldap://. The latter needs startTLS, unless it is a loopback address. Of several with spaces between them, the
+	// first that answers is asked.
+	URL string `yaml:"url"`
+
+	// Encrypt a connection to ldap:// before anything is said.
+	StartTLS bool `yaml:"startTLS"`
+
+	// The authorities that its certificate may come from, a PEM file. Empty means those of the machine.
+	CAFile string `yaml:"caFile"`
+
+	// Who the registry is when it looks somebody up. Empty means nobody in particular.
+	BindDN string `yaml:"bindDN"`
+
+	// A file with the password that goes with it.
+	BindPasswordFile string `yaml:"bindPasswordFile"`
+
+	// Below what people are.
+	UserBase string `yaml:"userBase"`
+
+	// How somebody is found there; {name} stands for what was typed. Empty means by nameAttribute alone.
+	UserFilter string `yaml:"userFilter"`
+
+	// The attribute with a person's name. Empty means uid.
+	NameAttribute string `yaml:"nameAttribute"`
+
+	// Below what groups are. Empty means that the directory says nothing about groups.
+	GroupBase string `yaml:"groupBase"`
+
+	// How the groups of somebody are found there; {dn} and {name} stand for who it is. Empty means by member, uniqueMember or memberUid.
+	GroupFilter string `yaml:"groupFilter"`
+
+	// The attribute with a group's name. Empty means cn.
+	GroupAttribute string `yaml:"groupAttribute"`
 }
 
 // Limits bound what one client can take.
@@ -132,6 +285,7 @@ func defaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:5000",
 		Data:   "./data",
+		Auth:   Auth{TokenTTL: 5 * time.Minute, LoginTTL: 30 * 24 * time.Hour},
 		Limits: Limits{
 			ManifestBytes: 4 << 20,
 			UploadTTL:     24 * time.Hour,

@@ -1,9 +1,15 @@
 package main
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // didYouMean names the known word nearest to a wrong one, or nothing when none is near.
 func didYouMean(wrong string, known []string) string {
+	if len(wrong) > 200 {
+		return ""
+	}
 	best, least := "", 1+max(2, len(wrong)/4)
 	last := func(s string) string { return strings.ToLower(s[strings.LastIndexByte(s, '.')+1:]) }
 	for _, k := range known {
@@ -12,12 +18,10 @@ func didYouMean(wrong string, known []string) string {
 		}
 	}
 	if best == "" {
-		// A right name in the wrong section.
-		for _, k := range known {
-			if last(k) == last(wrong) {
-				best = k
-				break
-			}
+		// A right name in the wrong section, or a secret itself where there is a key for its file.
+		i := slices.IndexFunc(known, func(k string) bool { return last(k) == last(wrong) || last(k) == last(wrong)+"file" })
+		if i >= 0 {
+			best = known[i]
 		}
 	}
 	if best == "" {

@@ -21,57 +21,27 @@ func (c Config) validate() error {
 }
 
 func (c Config) faults() faults {
-	var all faults
-	wrong := func(path, format string, args ...any) {
-		at := path
-		switch from := c.origin[path]; {
-		case strings.HasPrefix(from, envPrefix):
-			at = from
-		case from != "":
-			at = from + ": " + path
-		}
-		all = append(all, at+": "+fmt.Sprintf(format, args...))
-	}
-	oneOf := func(path, value string, allowed ...string) {
-		if !slices.Contains(allowed, value) {
-			wrong(path, "%q is none of %s%s", value, strings.Join(allowed, ", "), didYouMean(value, allowed))
-		}
-	}
-	webAddress := func(path, value string, bare bool) {
-		if value == "" {
-			return
-		}
-		u, err := url.Parse(value)
-		switch {
-		case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
-			wrong(path, "%q is not an address; write it like https://registry.example.com", value)
-		case bare && (strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil):
-			wrong(path, "%q has more than a scheme and a host; clients always begin at /v2/ of a host", value)
-		}
-	}
-
+	j := &judge{origins: c.origin}
 	if _, port, err := net.SplitHostPort(c.Listen); err != nil {
-		wrong("listen", "%q is not host:port; write it like 127.0.0.1:5000", c.Listen)
+		j.wrong("listen", "%q is not host:port; write it like 127.0.0.1:5000", c.Listen)
 	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		wrong("listen", "%q is not a port between 0 and 65535", port)
+		j.wrong("listen", "%q is not a port between 0 and 65535", port)
 	}
-	webAddress("url", c.URL, true)
+	j.webAddress("url", c.URL, true)
 	if c.Data == "" && (c.Storage.Disk.Path == "" || c.Index.Bolt.Path == "") {
-		wrong("data", "no folder is named; write it like ./data")
+		j.wrong("data", "no folder is named; write it like ./data")
 	}
 	switch {
 	case c.TLS.Cert != "" && c.TLS.Key == "":
-		wrong("tls.cert", "a certificate needs its private key; set tls.key too")
+		j.wrong("tls.cert", "a certificate needs its private key; set tls.key too")
 	case c.TLS.Key != "" && c.TLS.Cert == "":
-		wrong("tls.key", "a private key needs its certificate; set tls.cert too")
+		j.wrong("tls.key", "a private key needs its certificate; set tls.cert too")
 	case c.TLS.ClientCA != "" && c.TLS.Cert == "":
-		wrong("tls.clientCA", "client certificates need TLS; set tls.cert and tls.key too")
+		j.wrong("tls.clientCA", "client certificates need TLS; set tls.cert and tls.key too")
 	}
-	if c.Auth.Anonymous != "" {
-		oneOf("auth.anonymous", c.Auth.Anonymous, "none", "pull", "full")
-	}
+	j.auth(c.Auth)
 	if b := c.Limits.ManifestBytes; b < 1<<10 || b > 64<<20 {
-		wrong("limits.manifestBytes", "%v is not between 1KiB and 64MiB; manifests are held in memory", b)
+		j.wrong("limits.manifestBytes", "%v is not between 1KiB and 64MiB; manifests are held in memory", b)
 	}
 	for _, d := range []struct {
 		path  string
@@ -83,27 +53,70 @@ func (c Config) faults() faults {
 		{"limits.stall", c.Limits.Stall, time.Second},
 	} {
 		if d.value < d.least {
-			wrong(d.path, "%s is too short; at least %s", formatDuration(d.value), formatDuration(d.least))
+			j.wrong(d.path, "%s is too short; at least %s", formatDuration(d.value), formatDuration(d.least))
 		}
 	}
-	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
-	oneOf("log.format", c.Log.Format, "text", "json")
+	j.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	j.oneOf("log.format", c.Log.Format, "text", "json")
 	if host, _, err := net.SplitHostPort(c.Listen); c.Profiles && err == nil && !isLoopback(host) {
-		wrong("profiles", "profiles tell strangers too much; listen on a loopback address to serve them")
+		j.wrong("profiles", "profiles tell strangers too much; listen on a loopback address to serve them")
 	}
-	webAddress("tracing.endpoint", c.Tracing.Endpoint, false)
-	return all
+	j.webAddress("tracing.endpoint", c.Tracing.Endpoint, false)
+	return j.faults
 }
 
-// anonymous returns what somebody without a name may do: none, pull or full.
-func (c Config) anonymous() string {
-	if c.Auth.Anonymous != "" {
-		return c.Auth.Anonymous
+// judge gathers what is wrong with values, each with the place where it was given.
+type judge struct {
+	origins origins
+	faults  faults
+}
+
+// wrong says what is wrong with the value of a path, unless that could not even be read.
+func (j *judge) wrong(path, format string, args ...any) {
+	if !j.origins.unread[path] {
+		j.faults.add(j.origins.place(path), format, args...)
 	}
-	if host, _, err := net.SplitHostPort(c.Listen); err == nil && isLoopback(host) {
-		return "full"
+}
+
+// missing says that an entry of a list lacks something, unless something could not be read there: that may well be it.
+func (j *judge) missing(path, instead string) {
+	if !j.origins.unread[parent(path)] {
+		j.wrong(path, "missing; %s", instead)
 	}
-	return "none"
+}
+
+func (j *judge) oneOf(path, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		j.wrong(path, "%q is none of %s%s", value, strings.Join(allowed, ", "), didYouMean(value, allowed))
+	}
+}
+
+func (j *judge) between(path string, value, least, most time.Duration) {
+	if value < least || value > most {
+		j.wrong(path, "%s is not between %s and %s", formatDuration(value), formatDuration(least), formatDuration(most))
+	}
+}
+
+// webAddress looks at an address that may be left out; bare is one without a path.
+func (j *judge) webAddress(path, value string, bare bool) {
+	if value == "" {
+		return
+	}
+	u, err := url.Parse(value)
+	switch {
+	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
+		j.wrong(path, "%s is not an address; write it like https://registry.example.com", unsecret(value))
+	case bare && (strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil):
+		j.wrong(path, "%s has more than a scheme and a host; clients always begin at /v2/ of a host", unsecret(value))
+	}
+}
+
+// unsecret quotes what should be an address, and keeps to itself what could be a password in it.
+func unsecret(address string) string {
+	if i := strings.LastIndexByte(address, '@'); i >= 0 {
+		address = "…" + address[i:]
+	}
+	return strconv.Quote(address)
 }
 
 // isLoopback says whether a host (without port or brackets) can only be this machine.

@@ -123,6 +123,14 @@ func (k key) text() string {
 
 // wants says what kind of value the key takes.
 func (k key) wants() string {
+	switch {
+	case k.sections():
+		return "a list; each entry begins with - and has " + (key{value: reflect.New(k.value.Type().Elem()).Elem()}).own()
+	case k.list():
+		return "a list of texts, such as [a, b]"
+	case k.texts():
+		return "names and what each must be, such as ref_protected: true"
+	}
 	switch k.value.Type() {
 	case reflect.TypeFor[bool]():
 		return "true or false"

@@ -65,7 +65,7 @@ func (a *app) configPrint() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return writeConfig(a.stdout, c, nil)
+			return writeConfig(a.stdout, c)
 		},
 	}
 	configFlag(cmd, &path)

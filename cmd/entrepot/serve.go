@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
-	"github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/artifacts"
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/registry/api"
@@ -58,6 +58,7 @@ With no configuration at all it serves on 127.0.0.1:5000 and keeps everything un
 		if err != nil {
 			return err
 		}
+		s.file, s.reload = config, func() (Config, error) { return loadConfig(config, a.environ) }
 		s.welcome(a.stdout)
 		return s.run(cmd.Context())
 	}
@@ -66,14 +67,17 @@ With no configuration at all it serves on 127.0.0.1:5000 and keeps everything un
 
 // server is a registry about to serve: everything is open and the address is taken, so that what is wrong shows before the first request.
 type server struct {
-	config   Config
-	log      *slog.Logger
-	store    *store
-	registry *registry.Registry
-	listener net.Listener
-	http     *http.Server
-	tracing  func(context.Context) error // ends it
-	stopping chan struct{}
+	config    Config
+	log       *slog.Logger
+	store     *store
+	registry  *registry.Registry
+	authority *authority
+	file      string                 // the configuration's, if it has one
+	reload    func() (Config, error) // reads it again
+	listener  net.Listener
+	http      *http.Server
+	tracing   func(context.Context) error // ends it
+	stopping  chan struct{}
 }
 
 func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err error) {
@@ -111,11 +115,17 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 		measured = prometheus.NewRegistry()
 		measured.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
-	at := door.Config{Policy: auth.NewRules(auth.Everyone(c.anonymous()), false), Stall: c.Limits.Stall, Log: s.log}
+	if s.authority, err = openAuthority(ctx, c, s.store.index, s.log); err != nil {
+		return nil, err
+	}
+	at := door.Config{
+		Policy: &s.authority.policy, Identify: s.authority.identify, URL: c.URL, Service: s.authority.service(), Stall: c.Limits.Stall, Log: s.log,
+	}
 	if measured != nil {
 		at.Metrics = measured
 	}
-	var handler http.Handler = door.New(at, api.Routes(api.Config{Registry: s.registry, NoDeletes: !c.Deletes})...)
+	routes := api.Routes(api.Config{Registry: s.registry, NoDeletes: !c.Deletes, Scratch: artifacts.Scratch})
+	var handler http.Handler = door.New(at, append(routes, s.authority.routes()...)...)
 	if handler, s.tracing, err = traced(ctx, c.Tracing, handler); err != nil {
 		return nil, err
 	}
@@ -140,6 +150,7 @@ func (s *server) run(ctx context.Context) error {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
 	background.Go(func() { s.registry.Run(work) })
+	background.Go(func() { s.authority.run(work, s.file, s.reload) })
 	served := make(chan error, 1)
 	go func() {
 		if s.http.TLSConfig != nil {
@@ -196,14 +207,7 @@ func (s *server) welcome(w io.Writer) {
   %s ls %s
 
 `, url, s.config.Data, host, host, os.Args[0], host)
-	switch level := s.config.anonymous(); {
-	case level == "full" && s.config.Auth.Anonymous == "":
-		fmt.Fprintf(w, "Everyone on this machine may push, pull and delete, since it listens on a loopback address.\n\n")
-	case level == "full":
-		fmt.Fprintf(w, "Everyone who reaches it may push, pull and delete (auth.anonymous: full).\n\n")
-	case level == "none":
-		fmt.Fprintf(w, "Nobody may do anything yet: set auth.anonymous to pull or full to admit everyone who reaches it.\n\n")
-	}
+	s.authority.welcome(w, host)
 }
 
 func newLog(c Log, w io.Writer) *slog.Logger {

@@ -34,6 +34,8 @@ type Event struct {
 	MediaType string    `json:"mediaType,omitempty"`
 	Size      int64     `json:"size,omitempty"`
 	From      string    `json:"from,omitempty"`   // what was there before: a tag's former digest, a mount's source
+	Object    string    `json:"object,omitempty"` // whom or what else it was done to: user:alice, secret:x
+	Note      string    `json:"note,omitempty"`   // a role, or what changed; never a secret
 	Result    string    `json:"result,omitempty"` // "ok", or why it was refused
 }
 

@@ -1,0 +1,173 @@
+package account
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/storage/kv"
+)
+
+// believed is how long a login may be believed without asking again.
+const believed = 10 * time.Minute
+
+var _ auth.Provider = (*Store)(nil)
+
+// viaSecret begins the name of a credential that is a secret (Identity.Via).
+const viaSecret = "secret:"
+
+// Login implements auth.Provider for our secrets and for the passwords of local users. With a secret, the name is its owner's, with or without the kind
+// before it ("robot:ci-dmp" or "robot$ci-dmp"), or what programs send that have no name: nothing, "token", "oauth2accesstoken", "<token>".
+//
+// For a name that a local user could have and none has, it takes as long as for a wrong password before it returns auth.ErrUnknown.
+func (s *Store) Login(ctx context.Context, name, secret string) (auth.Identity, time.Time, error) {
+	now := s.now()
+	who, until, err := auth.Identity{}, now.Add(believed), error(nil)
+	if IsSecret(secret) {
+		var expires time.Time
+		who, expires, err = s.loginSecret(ctx, name, secret, now)
+		if !expires.IsZero() && expires.Before(until) {
+			until = expires
+		}
+	} else {
+		who, err = s.loginPassword(ctx, name, secret)
+	}
+	if err != nil {
+		return auth.Identity{}, time.Time{}, err
+	}
+	return who, until, nil
+}
+
+func (s *Store) loginSecret(ctx context.Context, name, plain string, now time.Time) (who auth.Identity, expires time.Time, err error) {
+	id := idOf(plain)
+	if id == "" {
+		return who, expires, wrong("the secret is not whole")
+	}
+	row, o, err := s.standing(ctx, id, now)
+	if err != nil {
+		return who, expires, err
+	}
+	sum := sha256.Sum256([]byte(plain))
+	if subtle.ConstantTimeCompare(sum[:], row.Sum) != 1 {
+		return who, expires, wrong("the secret has the id %s of another", id)
+	}
+	if name != o.name && name != row.Of && (o.kind != auth.Robot || name != "robot$"+o.name) && !slices.Contains(stopgaps, name) {
+		return who, expires, wrong("the secret %s is one of %s and not of who shows it", id, row.Of)
+	}
+	s.used.mark(id, now)
+	who = o.identity()
+	who.Scope, who.Via = row.Scope, viaSecret+id
+	return who, row.Expires, nil
+}
+
+// standing returns a secret and its owner if both are good now, else auth.ErrWrong.
+func (s *Store) standing(ctx context.Context, id string, now time.Time) (row secretRow, o owner, err error) {
+	row, err = get[secretRow](ctx, s.index, keySecret(id))
+	if errors.Is(err, kv.ErrNotFound) {
+		return row, o, wrong("there is no secret %s", id)
+	}
+	if err != nil {
+		return row, o, fault(err, "read secret %s", id)
+	}
+	if row.held().ended(now) {
+		return row, o, wrong("the secret %s has ended", id)
+	}
+	o, err = s.living(ctx, row.Of)
+	return row, o, err
+}
+
+// living returns an owner that is there and not disabled, else auth.ErrWrong.
+func (s *Store) living(ctx context.Context, of string) (owner, error) {
+	o, err := getOwner(ctx, s.index, of)
+	switch {
+	case errors.Is(err, kv.ErrNotFound):
+		return o, wrong("there is no %q", clip(of))
+	case err != nil:
+		return o, fault(err, "read %s", of)
+	case o.disabled:
+		return o, wrong("%s is disabled", of)
+	}
+	return o, nil
+}
+
+func (s *Store) loginPassword(ctx context.Context, name, password string) (auth.Identity, error) {
+	if checkLocal(name) != nil {
+		return auth.Identity{}, auth.ErrUnknown
+	}
+	row, err := get[userRow](ctx, s.index, keyUser(name))
+	known := err == nil
+	if !known && !errors.Is(err, kv.ErrNotFound) {
+		return auth.Identity{}, fault(err, "read user %s", name)
+	}
+	matches := false
+	switch possible := len(password) > 0 && len(password) <= MaxPassword; {
+	case possible && known:
+		matches, err = s.passwords.Matches(ctx, row.Hash, password)
+	case possible:
+		err = s.passwords.Waste(ctx, password)
+	default:
+		err = nil
+	}
+	switch {
+	case err != nil:
+		return auth.Identity{}, fault(err, "compare the password of user %s", name)
+	case !known:
+		return auth.Identity{}, auth.ErrUnknown
+	case !matches:
+		return auth.Identity{}, wrong("not the password of user %s", name)
+	case row.Disabled:
+		return auth.Identity{}, wrong("user:%s is disabled", name)
+	}
+	s.used.mark(auth.User+":"+name, s.now())
+	return owner{auth.User, name, row.Groups, false, row.Generation}.identity(), nil
+}
+
+// wrong is auth.ErrWrong with a reason for the operator's log.
+func wrong(reason string, args ...any) error {
+	return fmt.Errorf("%w: %s", auth.ErrWrong, fmt.Sprintf(reason, args...))
+}
+
+// Alive tells whether the credential that who.Via names still stands: nil, or auth.ErrWrong, or a fault. An identity without one just ends with its time.
+func (s *Store) Alive(ctx context.Context, who auth.Identity) error {
+	_, err := s.Current(ctx, who)
+	return err
+}
+
+// Current is Alive for whoever keeps an identity for longer: it returns it with the groups that the account has now.
+func (s *Store) Current(ctx context.Context, who auth.Identity) (auth.Identity, error) {
+	if who.Via == "" {
+		return who, nil
+	}
+	o, err := s.behind(ctx, who.Via)
+	if err != nil {
+		return auth.Identity{}, err
+	}
+	if o.String() != who.String() {
+		return auth.Identity{}, wrong("the credential of %s is one of %s", who, o)
+	}
+	who.Groups = o.groups
+	return who, nil
+}
+
+// behind returns whom a credential belongs to, if it stands.
+func (s *Store) behind(ctx context.Context, via string) (owner, error) {
+	if id, found := strings.CutPrefix(via, viaSecret); found {
+		if !isID(id) {
+			return owner{}, wrong("there is no such secret")
+		}
+		_, o, err := s.standing(ctx, id, s.now())
+		return o, err
+	}
+	of := via[:max(0, strings.LastIndexByte(via, ':'))]
+	o, err := s.living(ctx, of)
+	if err == nil && o.via() != via {
+		err = wrong("%s has another password since, was disabled for a while, or is another one of that name", of)
+	}
+	return o, err
+}

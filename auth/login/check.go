@@ -1,0 +1,104 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/auth/account"
+	"github.com/entrepot/entrepot/auth/password"
+)
+
+// bearer returns whose token it is: one of our own, one of our secrets, or one of an issuer that a source knows.
+func (l *Logins) bearer(ctx context.Context, raw string) (auth.Identity, time.Time, error) {
+	if account.IsSecret(raw) {
+		return l.accounts.Login(ctx, "", raw)
+	}
+	who, until, err := l.tokens.Verify(ctx, raw)
+	if err == nil {
+		who, err = l.current(ctx, who)
+	}
+	if errors.Is(err, auth.ErrUnknown) {
+		who, until, err = l.others(ctx, "", raw)
+	}
+	return who, until, unknown(err)
+}
+
+// password returns whom a name and a secret belong to. The secret may be a token, too: some clients have but a field for a password.
+func (l *Logins) password(ctx context.Context, name, secret, remote string) (auth.Identity, time.Time, error) {
+	counted := l.limits.of(remote, name)
+	if account.IsSecret(secret) {
+		counted = l.limits.of(remote, "") // too long to be guessed
+	}
+	if err := counted.take(); err != nil {
+		return auth.Identity{}, time.Time{}, err
+	}
+	who, until, err := l.check(ctx, name, secret)
+	switch {
+	case err == nil:
+		counted.giveBack()
+	case errors.Is(err, auth.ErrWrong):
+		l.log.Info("login failed", "name", clip(name), "from", remote, "err", err)
+	default:
+		counted.giveBack() // nobody was told whether it was right
+	}
+	return who, until, err
+}
+
+func (l *Logins) check(ctx context.Context, name, secret string) (auth.Identity, time.Time, error) {
+	if isJWT(secret) {
+		return l.bearer(ctx, secret)
+	}
+	who, until, err := l.accounts.Login(ctx, name, secret)
+	if errors.Is(err, auth.ErrUnknown) {
+		who, until, err = l.others(ctx, name, secret)
+	}
+	if errors.Is(err, auth.ErrUnknown) {
+		if wasted := l.passwords.Waste(ctx, secret); wasted != nil {
+			err = wasted
+		}
+	}
+	if errors.Is(err, password.ErrBusy) {
+		err = &auth.Wait{After: 5 * time.Second, Busy: true, Reason: "too many passwords are being checked just now; try again in a few seconds"}
+	}
+	return who, until, unknown(err)
+}
+
+// others asks the sources in turn.
+func (l *Logins) others(ctx context.Context, name, secret string) (auth.Identity, time.Time, error) {
+	for _, s := range *l.sources.Load() {
+		who, until, err := s.Provider.Login(ctx, name, secret)
+		if !errors.Is(err, auth.ErrUnknown) {
+			if err != nil && !errors.Is(err, auth.ErrWrong) {
+				var wait *auth.Wait
+				if !errors.As(err, &wait) && ctx.Err() == nil {
+					l.log.Error("login cannot be checked", "source", s.Name, "err", err)
+					err = &auth.Wait{After: 10 * time.Second, Busy: true, Reason: "whom the registry asks about logins does not answer; try again soon"}
+				}
+			}
+			return who, until, err
+		}
+	}
+	return auth.Identity{}, time.Time{}, auth.ErrUnknown
+}
+
+// unknown makes what nobody knows something that is wrong.
+func unknown(err error) error {
+	if errors.Is(err, auth.ErrUnknown) {
+		return fmt.Errorf("%w: nobody knows this name, or this kind of secret", auth.ErrWrong)
+	}
+	return err
+}
+
+// isJWT tells whether a secret has the shape of a signed token: three parts, the first of which is a JSON object in base64.
+func isJWT(s string) bool { return strings.HasPrefix(s, "eyJ") && strings.Count(s, ".") == 2 }
+
+func clip(s string) string {
+	if len(s) > 100 {
+		return s[:100] + "…"
+	}
+	return s
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/storage/kv"
+)
+
+// aliceLine is alice:wonderland in a file of users.
+const aliceLine = "alice:$2a$04$DYtYEz/IYO8BxzIq9H8ISuyhZbSNXyAT8SP3TZe92Pom.OvxZiTRm\n"
+
+func authorityOf(t *testing.T, index kv.DB, yaml string) *authority {
+	t.Helper()
+	a, err := openAuthority(t.Context(), mustParse(t, yaml), index, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// TestAuthority_first_start: a registry that knows nobody is open to its own machine, and to others only through an admin whom it has made.
+func TestAuthority_first_start(t *testing.T) {
+	users := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(users, []byte(aliceLine), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		listen, auth  string
+		open, admin   bool
+		mayPull, push bool // the anonymous
+	}{
+		{"127.0.0.1:0", "{}", true, false, true, true},
+		{"localhost:0", "{}", true, false, true, true},
+		{"[::1]:0", "{}", true, false, true, true},
+		{"0.0.0.0:0", "{}", false, true, false, false},
+		{":0", "{}", false, true, false, false},
+		{"127.0.0.1:0", "{anonymous: none}", false, true, false, false},
+		{"0.0.0.0:0", "{anonymous: pull}", false, true, true, false},
+		{"0.0.0.0:0", "{anonymous: full}", false, false, true, true},
+		{"127.0.0.1:0", "{users: {htpasswd: " + users + "}}", false, false, false, false},
+		{"127.0.0.1:0", "{grants: [{who: anyone, role: reader, on: a}]}", false, true, true, false},
+		{"0.0.0.0:0", "{oidc: [{name: a, issuer: https://a.example.com, clientID: b}]}", false, false, false, false},
+		{"0.0.0.0:0", "{gitlab: [{name: a, url: https://a.example.com}]}", false, false, false, false},
+		{"0.0.0.0:0", `{ldap: [{url: ldaps://a.example.com, userBase: "dc=a"}]}`, false, false, false, false},
+	} {
+		yaml := fmt.Sprintf("listen: %q\nauth: %s\n", c.listen, c.auth)
+		index := kv.NewMemory()
+		a := authorityOf(t, index, yaml)
+		if a.open.Load() != c.open || (a.first != "") != c.admin {
+			t.Errorf("%s: open %v, admin %v", yaml, a.open.Load(), a.first != "")
+		}
+		if may := a.policy.Allow(t.Context(), auth.Identity{}, auth.Pull, "a/b") == nil; may != c.mayPull {
+			t.Errorf("%s: the anonymous may pull: %v", yaml, may)
+		}
+		if may := a.policy.Allow(t.Context(), auth.Identity{}, auth.Push, "a/b") == nil; may != c.push {
+			t.Errorf("%s: the anonymous may push: %v", yaml, may)
+		}
+		if c.admin {
+			who, err := a.logins.Password(t.Context(), "admin", a.first, "")
+			if err != nil || a.policy.Allow(t.Context(), who, auth.Administer, "") != nil {
+				t.Errorf("%s: the admin: %v, %v", yaml, who, err)
+			}
+		}
+		// No password works that people would try, and there is no second secret.
+		if strings.Contains(c.auth, "ldap") {
+			continue // nobody shall be asked here
+		}
+		for _, guess := range []string{"admin", "password", "entrepot", "12345678", "changeme"} {
+			if _, err := a.logins.Password(t.Context(), "admin", guess, "192.0.2.1"); !errors.Is(err, auth.ErrWrong) {
+				t.Errorf("%s: admin with %s: %v", yaml, guess, err)
+			}
+		}
+		if authorityOf(t, index, yaml).first != "" {
+			t.Errorf("%s: a second start makes a second admin", yaml)
+		}
+	}
+}
+
+// TestAuthority_reads_files_again: grants and users follow their files; a faulty file changes nothing.
+func TestAuthority_reads_files_again(t *testing.T) {
+	dir := t.TempDir()
+	users, config := filepath.Join(dir, "users"), filepath.Join(dir, "config.yml")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settings := func(role string) string {
+		return "auth: {users: {htpasswd: " + users + "}, grants: [{who: user:alice, role: " + role + ", on: cloud}]}\n"
+	}
+	write(users, aliceLine)
+	write(config, settings("reader"))
+	reload := func() (Config, error) { return loadConfig(config, nil) }
+	c, err := reload()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := openAuthority(t.Context(), c, kv.NewMemory(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go a.run(t.Context(), config, reload)
+	alice := auth.Identity{Kind: auth.User, Name: "alice"}
+	may := func(do auth.Action) bool { return a.policy.Allow(t.Context(), alice, do, "cloud/a") == nil }
+	known := func() bool {
+		_, err := a.logins.Password(t.Context(), "alice", "wonderland", "")
+		return err == nil
+	}
+	eventually := func(what string, is func() bool) {
+		t.Helper()
+		for range 1000 {
+			if is() {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatalf("in ten seconds not yet: %s", what)
+	}
+	if !may(auth.Pull) || may(auth.Push) || !known() {
+		t.Fatal("it does not begin with what the files say")
+	}
+	write(config, settings("developer"))
+	eventually("alice may push", func() bool { return may(auth.Push) })
+	write(config, settings("lord"))
+	write(users, "alice:plain\n")
+	time.Sleep(2 * watchPause)
+	if !may(auth.Push) || !known() {
+		t.Error("faulty files changed something")
+	}
+	write(users, "# nobody\n")
+	eventually("alice is gone", func() bool { return !known() })
+	write(config, settings("reader"))
+	eventually("alice may not push", func() bool { return !may(auth.Push) })
+}
