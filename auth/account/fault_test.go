@@ -127,7 +127,7 @@ func TestFaults_of_reading(t *testing.T) {
 }
 
 // busy are passwords that nobody has time for.
-type busy struct{ cheap }
+type busy struct{}
 
 func (*busy) Hash(context.Context, string) (string, error) { return "", &auth.Wait{Busy: true} }
 func (*busy) Matches(context.Context, string, string) (bool, error) {

@@ -107,8 +107,10 @@ func TestFinish_says_who_it_is(t *testing.T) {
 		{map[string]any{"groups": "one"}, nil, "alice@corp", []string{"one"}},
 		{map[string]any{"groups": nil}, nil, "alice@corp", nil},
 		{map[string]any{"groups": []any{}}, nil, "alice@corp", nil},
-		{map[string]any{"groups": []any{"a", "", " b", "c\n", "d\u202e", strings.Repeat("e", 256), "f g", nil, map[string]any{}}}, nil, "alice@corp", []string{"a", "f g"}},
-		{map[string]any{"realm_access": map[string]any{"roles": []string{"dev"}}}, func(c *Config) { c.GroupsClaim = "realm_access.roles" }, "alice@corp", []string{"dev"}},
+		{map[string]any{"groups": []any{"a", "", " b", "c\n", "d\u202e", strings.Repeat("e", 256), "f g", nil, map[string]any{}}}, nil,
+			"alice@corp", []string{"a", "f g"}},
+		{map[string]any{"realm_access": map[string]any{"roles": []string{"dev"}}}, func(c *Config) { c.GroupsClaim = "realm_access.roles" },
+			"alice@corp", []string{"dev"}},
 		{nil, func(c *Config) { c.ClientSecretFile = "" }, "look at the client id, its secret", nil},
 	} {
 		t.Run(clip(fmt.Sprint(c.name, c.claims)), func(t *testing.T) {
