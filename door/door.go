@@ -38,6 +38,9 @@ type Config struct {
 	// auth.ErrWrong, an *auth.Wait, or a fault. Nil: nobody can log in.
 	Identify func(ctx context.Context, shown auth.Credentials) (auth.Identity, error)
 
+	// Local refuses a request for where it comes from, before anything else is looked at. Nil refuses none.
+	Local func(*http.Request) error
+
 	URL     string        // how clients reach the registry, for the address of the token service; empty: as the request did
 	Service string        // what the token service calls the registry
 	Stall   time.Duration // a body that is being received and stands still for so long is cut; default 2 minutes. For what is sent, see Steady
@@ -165,6 +168,11 @@ func (d *Door) handler(route Route, access Access) http.Handler {
 
 // admit finds out who asks and whether they may. Where everybody may go nobody is asked for a name: the endpoint reads the credentials itself.
 func (d *Door) admit(r *http.Request, c *Call, action auth.Action) (err error) {
+	if d.config.Local != nil {
+		if err := d.config.Local(r); err != nil {
+			return err
+		}
+	}
 	if action != auth.Knock && d.config.Identify != nil {
 		if c.Who, err = d.identify(r); err != nil {
 			return err

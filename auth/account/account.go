@@ -41,8 +41,6 @@ type Passwords interface {
 	Hash(ctx context.Context, password string) (string, error)
 	// Matches tells whether hash was made of password.
 	Matches(ctx context.Context, hash, password string) (bool, error)
-	// Waste takes as long as Matches, for names that nobody has: how long an answer takes shall not tell which names there are.
-	Waste(ctx context.Context, password string) error
 }
 
 // Config is what the accounts stand on.

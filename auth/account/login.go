@@ -25,7 +25,8 @@ const viaSecret = "secret:"
 // Login implements auth.Provider for our secrets and for the passwords of local users. With a secret, the name is its owner's, with or without the kind
 // before it ("robot:ci-dmp" or "robot$ci-dmp"), or what programs send that have no name: nothing, "token", "oauth2accesstoken", "<token>".
 //
-// For a name that a local user could have and none has, it takes as long as for a wrong password before it returns auth.ErrUnknown.
+// A name that no local user has is auth.ErrUnknown at once. Whoever then finds that nobody else knows it either spends the time that comparing a password
+// takes (password.Hasher.Waste): how long an answer takes shall not tell which names there are.
 func (s *Store) Login(ctx context.Context, name, secret string) (auth.Identity, time.Time, error) {
 	now := s.now()
 	who, until, err := auth.Identity{}, now.Add(believed), error(nil)
@@ -101,24 +102,19 @@ func (s *Store) loginPassword(ctx context.Context, name, password string) (auth.
 		return auth.Identity{}, auth.ErrUnknown
 	}
 	row, err := get[userRow](ctx, s.index, keyUser(name))
-	known := err == nil
-	if !known && !errors.Is(err, kv.ErrNotFound) {
+	if errors.Is(err, kv.ErrNotFound) {
+		return auth.Identity{}, auth.ErrUnknown
+	}
+	if err != nil {
 		return auth.Identity{}, fault(err, "read user %s", name)
 	}
 	matches := false
-	switch possible := len(password) > 0 && len(password) <= MaxPassword; {
-	case possible && known:
+	if len(password) <= MaxPassword {
 		matches, err = s.passwords.Matches(ctx, row.Hash, password)
-	case possible:
-		err = s.passwords.Waste(ctx, password)
-	default:
-		err = nil
 	}
-	switch {
+	switch { // a disabled user's password is compared like any: it takes as long
 	case err != nil:
 		return auth.Identity{}, fault(err, "compare the password of user %s", name)
-	case !known:
-		return auth.Identity{}, auth.ErrUnknown
 	case !matches:
 		return auth.Identity{}, wrong("not the password of user %s", name)
 	case row.Disabled:
