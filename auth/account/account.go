@@ -12,7 +12,7 @@
 //
 // What it promises:
 //
-//   - Every change is one transaction with its events in the journal, and moves the epoch: a counter that every process on the index watches. Whoever
+//   - Every change is one transaction with its events in the journal, and, unless it only adds a secret, moves the epoch: a counter that every process on the index watches. Whoever
 //     keeps logins looks at Epoch, and asks Alive about each again when it has moved. Read Epoch before Login, not after it.
 //   - What was withdrawn stays withdrawn: an account that is removed and added again, or disabled and enabled again, starts a new generation, and logins
 //     by password or provider of an older one never come back. A secret that is revoked takes along the refresh tokens and sessions that it was good for.

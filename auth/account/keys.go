@@ -2,7 +2,7 @@ package account
 
 // The table of keys. Parts are joined by '!', which no account's name holds.
 //
-//	auth/epoch                          decimal; one more with every transaction that changed anything below but auth/used
+//	auth/epoch                          decimal; one more with every transaction that changed anything below but auth/used, or did no more than add a secret
 //	auth/user/<name>                    a user with its generation and what its password was hashed to, as JSON
 //	auth/robot/<name>                   a robot with its generation, as JSON
 //	auth/secret/<id>                    a secret with its SHA-256, as JSON

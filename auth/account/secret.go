@@ -106,7 +106,7 @@ func (s *Store) AddSecret(ctx context.Context, secret Secret) (Secret, string, e
 			return err
 		}
 		c.Put(keySecretOf(row.Of, row.ID), row.held().value())
-		c.note(ctx, journal.Event{Action: "secret.add", Object: "secret:" + row.ID, Note: row.Purpose + " of " + row.Of})
+		c.mention(ctx, journal.Event{Action: "secret.add", Object: "secret:" + row.ID, Note: row.Purpose + " of " + row.Of})
 		return put(c, keySecret(row.ID), row)
 	})
 	if err != nil {
