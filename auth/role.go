@@ -20,6 +20,9 @@ const (
 	Admin      Role = "admin"
 )
 
+// everybodys are the actions that every role includes; what there is to list depends on Pull.
+var everybodys = []Action{Knock, Enter, List}
+
 // roles is the table of who may do what.
 var roles = map[Role][]Action{
 	Reader:     {Pull},
@@ -29,7 +32,7 @@ var roles = map[Role][]Action{
 	Maintainer: {Pull, Push, Overwrite, Attach, DeleteOwn, Delete, Request, Approve, Promote, Govern, Appoint, Administer, AuditOwn, Audit},
 	DomainLead: {Pull, Request, Approve, Promote, ApproveLast, PromoteLast, Govern, Appoint, Administer, AuditOwn, Audit},
 	Auditor:    {AuditOwn, Audit},
-	Admin:      Actions,
+	Admin:      Actions[len(everybodys):],
 }
 
 // appoints says which roles the holders of Administer may give to others. Nobody gives what would make the other more than oneself.
@@ -48,7 +51,7 @@ func (r Role) Valid() bool { return roles[r] != nil }
 // Actions returns what the role includes, in the order of the table; the slice is the caller's.
 func (r Role) Actions() []Action { return slices.Clone(roles[r]) }
 
-// Includes tells whether the role includes an action. Knock, Enter and List are included in every role: what is listed depends on Pull.
+// Includes tells whether the role includes an action.
 func (r Role) Includes(a Action) bool {
-	return roles[r] != nil && (a == Knock || a == Enter || a == List || slices.Contains(roles[r], a))
+	return roles[r] != nil && (slices.Contains(everybodys, a) || slices.Contains(roles[r], a))
 }

@@ -294,7 +294,12 @@ func (a *app) printEvent(l auditLine) error {
 	if e.Digest != "" {
 		what += "@" + e.Digest
 	}
-	words := []string{e.Time.UTC().Format(time.RFC3339), e.Actor, e.Action, what}
+	words := []string{e.Time.UTC().Format(time.RFC3339), e.Actor, e.Action}
+	for _, word := range []string{what, e.Object, e.Note} {
+		if word != "" {
+			words = append(words, word)
+		}
+	}
 	if e.Result != "" && e.Result != "ok" {
 		words = append(words, "("+e.Result+")")
 	}

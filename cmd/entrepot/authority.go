@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"sync"
@@ -37,7 +38,7 @@ type authority struct {
 	tokens   *token.Issuer
 	logins   *login.Logins
 	policy   auth.Live
-	open     atomic.Bool // nobody is configured, and on loopback that means that everybody may do everything
+	open     atomic.Bool // nobody ever was configured, and on loopback that means that everybody may do everything
 
 	mu    sync.Mutex // held while rules are made, so that no older ones replace newer ones
 	given *given
@@ -111,12 +112,44 @@ func (a *authority) make(ctx context.Context) error {
 		grants = append(grants, g)
 	}
 	level, open := a.given.anonymous, false
-	if host, _, err := net.SplitHostPort(a.listen); level == "" && err == nil && isLoopback(host) && !known && len(a.given.grants) == 0 {
+	if level == "" && a.private() && !known && len(a.given.grants) == 0 && a.accounts.Epoch() == 0 {
 		level, open = "full", true
 	}
 	a.policy.Set(auth.NewRules(append(grants, auth.Everyone(level)...), known))
 	a.open.Store(open)
 	return nil
+}
+
+// private tells whether only this machine can reach the registry. One that is given an address for clients is reached by them.
+func (a *authority) private() bool {
+	host, _, err := net.SplitHostPort(a.listen)
+	if u, e := url.Parse(a.url); a.url != "" && (e != nil || !isLoopback(u.Hostname())) {
+		return false
+	}
+	return err == nil && isLoopback(host)
+}
+
+// local refuses what has not come straight from this machine, while everything is open to it: what a proxy passes on from elsewhere, and what a page has
+// made a browser send to a name that only seems to be the page's own.
+func (a *authority) local(r *http.Request) error {
+	if !a.open.Load() {
+		return nil
+	}
+	for _, header := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"} {
+		if len(r.Header[header]) > 0 {
+			return strange("this registry is open to its own machine, and the request was passed on from elsewhere (" + header +
+				"); add a user, or set url in the configuration to how clients reach it")
+		}
+	}
+	host := (&url.URL{Host: r.Host}).Hostname()
+	if (r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != "") && !isLoopback(host) {
+		return strange("this registry is open to its own machine, and a browser sent the request to another name than a loopback one")
+	}
+	return nil
+}
+
+func strange(hint string) error {
+	return &door.Refusal{Answer: door.Denied, Detail: map[string]string{"hint": hint}}
 }
 
 // admit makes the first admin of a registry that would else let nobody in.

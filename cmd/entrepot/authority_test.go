@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -143,4 +145,75 @@ func TestAuthority_reads_files_again(t *testing.T) {
 	eventually("alice is gone", func() bool { return !known() })
 	write(config, settings("reader"))
 	eventually("alice may not push", func() bool { return !may(auth.Push) })
+}
+
+// TestReadme_configuration: what the README says to write can be written.
+func TestReadme_configuration(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(readme, -1)
+	if len(blocks) == 0 {
+		t.Fatal("no configuration was found in README.md")
+	}
+	for _, block := range blocks {
+		authorityOf(t, kv.NewMemory(), string(block[1]))
+	}
+}
+
+// TestAuthority_open_to_its_own_machine_alone: what comes from elsewhere by way of this machine is refused while everything is open, and so is everything
+// once there was somebody, or the configuration says that others reach it.
+func TestAuthority_open_to_its_own_machine_alone(t *testing.T) {
+	ask := func(a *authority, headers ...string) bool {
+		r := httptest.NewRequest("GET", "http://127.0.0.1:5000/v2/", nil)
+		for i := 0; i < len(headers); i += 2 {
+			if headers[i] == "Host" {
+				r.Host = headers[i+1]
+				continue
+			}
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		return a.local(r) == nil && a.policy.Allow(t.Context(), auth.Identity{}, auth.Push, "a") == nil
+	}
+	index := kv.NewMemory()
+	a := authorityOf(t, index, "listen: 127.0.0.1:0")
+	for _, c := range []struct {
+		want    bool
+		headers []string
+	}{
+		{true, nil},
+		{true, []string{"Host", "registry.local"}},
+		{true, []string{"Origin", "http://localhost:3000", "Host", "localhost:5000"}},
+		{false, []string{"X-Forwarded-For", "192.0.2.1"}},
+		{false, []string{"Forwarded", "for=192.0.2.1"}},
+		{false, []string{"Via", "1.1 proxy"}},
+		{false, []string{"Origin", "http://rebound.example.com", "Host", "rebound.example.com"}},
+		{false, []string{"Sec-Fetch-Site", "same-origin", "Host", "rebound.example.com:5000"}},
+	} {
+		if got := ask(a, c.headers...); got != c.want {
+			t.Errorf("%q: %v", c.headers, got)
+		}
+	}
+	if ask(authorityOf(t, kv.NewMemory(), "listen: 127.0.0.1:0\nurl: https://registry.example.com")) {
+		t.Error("a registry with an address for clients is open")
+	}
+	if !ask(authorityOf(t, kv.NewMemory(), "listen: 127.0.0.1:0\nurl: http://localhost:5000")) {
+		t.Error("a registry with a loopback address is not open")
+	}
+	if _, err := a.accounts.AddUser(t.Context(), "alice", "a long password", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if ask(a) {
+		t.Error("it is open with a user")
+	}
+	if err := a.accounts.RemoveUser(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if ask(a) || a.open.Load() {
+		t.Error("it opens again when the last user goes")
+	}
+	if authorityOf(t, index, "listen: 127.0.0.1:0").first == "" {
+		t.Error("nobody can get in any more")
+	}
 }

@@ -93,7 +93,7 @@ type Bolt struct {
 // Auth says who may do what.
 type Auth struct {
 	// What somebody without a name may do: none, pull, or full (everything, to everybody: for trusted networks).
-	// Empty means everything while listening on a loopback address with nobody configured below, and nothing otherwise.
+	// Empty means everything while listening on a loopback address that no url leads to and nobody was ever configured, and nothing otherwise.
 	Anonymous string `yaml:"anonymous"`
 
 	// How long a token is good, 1m to 1h. Rights that were withdrawn may last that long with clients that hold one.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/entrepot/entrepot/auth/account"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/storage/blob/disk"
 	"github.com/entrepot/entrepot/storage/kv"
@@ -24,7 +25,8 @@ func reindexVerb(a *app) *cobra.Command {
 		Long: `Build the index anew from content, when the index was lost or damaged. The server must be stopped.
 
 All content is read and checked. Repositories, tags and the journal come back from the journal's copies among the content, which a running server
-writes every minute and when it stops. The former index, if there is one, is kept beside the new one with the time in its name.`,
+writes every minute and when it stops. Accounts and grants are taken over from the former index, as far as that can be read: they are nowhere else. It
+is kept beside the new one with the time in its name.`,
 		Args: takes(0, 0),
 	}
 	storeFlags(a, cmd, &config, &data)
@@ -56,6 +58,7 @@ func storeConfig(a *app, config, data string) (Config, error) {
 
 func (a *app) reindex(cmd *cobra.Command, c Config) (err error) {
 	content, path, _ := c.paths()
+	var accounts kv.View // nil: there is nothing to take them from
 	// Holding the former index keeps a server out; one that is damaged cannot be held, nor served.
 	if _, err := os.Stat(path); err == nil {
 		former, err := bolt.Open(path, bolt.Options{})
@@ -64,6 +67,7 @@ func (a *app) reindex(cmd *cobra.Command, c Config) (err error) {
 		}
 		if err == nil {
 			defer former.Close()
+			accounts = former
 		}
 	}
 	blobs, err := disk.Open(content)
@@ -83,6 +87,11 @@ func (a *app) reindex(cmd *cobra.Command, c Config) (err error) {
 		problems++
 		fmt.Fprintln(a.stderr, "entrepot: "+problem)
 	})
+	if err == nil {
+		if lost := account.Carry(cmd.Context(), accounts, index); lost != nil {
+			fmt.Fprintf(a.stderr, "entrepot: %v; if the configuration names nobody, the next start makes an admin\n", lost)
+		}
+	}
 	if closed := index.Close(); err == nil {
 		err = closed
 	}

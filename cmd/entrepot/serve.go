@@ -119,7 +119,7 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 		return nil, err
 	}
 	at := door.Config{
-		Policy: &s.authority.policy, Identify: s.authority.identify, URL: c.URL, Service: s.authority.service(), Stall: c.Limits.Stall, Log: s.log,
+		Policy: &s.authority.policy, Local: s.authority.local, Identify: s.authority.identify, URL: c.URL, Service: s.authority.service(), Stall: c.Limits.Stall, Log: s.log,
 	}
 	if measured != nil {
 		at.Metrics = measured
