@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: bench build clean clients fuzz lint oracle run test tools tools-extra vuln
+.PHONY: bench build clean clients fuzz lint oidc oracle run test tools tools-extra vuln
 
 FUZZTIME  ?= 10s
 # More flags for go test: make test TESTFLAGS=-v
@@ -36,6 +36,10 @@ tools-extra:
 # oracle: asks distribution's registry and this one the same questions.
 oracle:
 	cd conformance/oracle && go test $(TESTFLAGS) ./...
+
+# oidc: people and jobs log in by an OpenID provider that others wrote.
+oidc:
+	cd conformance/oidc && go test $(TESTFLAGS) ./...
 
 # bench: measures this registry beside others on this machine.
 bench:

@@ -9,7 +9,7 @@ package account
 //	auth/secret-of/<kind:name>!<id>     purpose, created, expires (0 is never), the credential it rests on; the owner has the secret
 //	auth/used/<id>                      when the secret was last used; written some time later
 //	auth/used/user:<name>               when the user last logged in; likewise
-//	auth/grant/<id>                     a grant as JSON; the id is made of whom, what and where it is for
+//	auth/grant/<id>                     id, who, role, path, by whom, created; the id is made of whom, what and where it is for
 //
 // Times outside of JSON are milliseconds since 1970, fields outside of JSON are separated by tabs.
 const (

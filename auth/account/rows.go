@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"strings"
+	"time"
 
+	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/storage/kv"
 )
 
@@ -36,7 +39,7 @@ func get[Row any](ctx context.Context, v kv.View, key string) (Row, error) {
 	if err != nil {
 		return none, err
 	}
-	if json.Unmarshal(value, &row) != nil {
+	if !decode(value, &row) {
 		return none, damaged(key)
 	}
 	return row, nil
@@ -51,7 +54,7 @@ func rows[Row any](ctx context.Context, v kv.View, prefix, after string) iter.Se
 		}
 		for pair, err := range v.Scan(ctx, from, to) {
 			var row, none Row
-			if err == nil && json.Unmarshal(pair.Value, &row) != nil {
+			if err == nil && !decode(pair.Value, &row) {
 				row, err = none, damaged(pair.Key)
 			}
 			if !yield(row, err) || err != nil {
@@ -62,12 +65,34 @@ func rows[Row any](ctx context.Context, v kv.View, prefix, after string) iter.Se
 }
 
 func put(tx kv.Tx, key string, row any) error {
-	value, err := json.Marshal(row)
+	value, err := encode(row)
 	if err != nil {
 		return fmt.Errorf("write index row %q: %w", key, err)
 	}
 	tx.Put(key, value)
 	return nil
+}
+
+// encode writes a row as JSON, but a grant as fields with tabs between them: all grants are read whenever one changes.
+func encode(row any) ([]byte, error) {
+	if g, ok := row.(auth.Grant); ok {
+		return fmt.Appendf(nil, "%s\t%s\t%s\t%s\t%s\t%d", g.ID, g.Who, g.Role, g.On, strings.ReplaceAll(g.By, "\t", " "), g.Created.UnixMilli()), nil
+	}
+	return json.Marshal(row)
+}
+
+func decode(value []byte, row any) bool {
+	g, ok := row.(*auth.Grant)
+	if !ok {
+		return json.Unmarshal(value, row) == nil
+	}
+	f := strings.SplitN(string(value), "\t", 7) // what newer versions may add is left to them
+	if len(f) < 6 {
+		return false
+	}
+	created, err := strconv.ParseInt(f[5], 10, 64)
+	*g = auth.Grant{ID: f[0], Who: f[1], Role: auth.Role(f[2]), On: auth.Path(f[3]), By: f[4], Created: time.UnixMilli(created).UTC()}
+	return err == nil
 }
 
 func damaged(key string) error {

@@ -13,6 +13,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -157,6 +158,16 @@ func (a *api) rotate(w http.ResponseWriter, r *http.Request, c door.Call) error 
 		return err
 	}
 	return none(w)
+}
+
+// administers refuses who may not administer a path that the request itself names: nothing is given away by saying so.
+func administers(ctx context.Context, c door.Call, on auth.Path) error {
+	err := ask(ctx, c, auth.Administer, on)
+	var refusal *auth.Refusal
+	if errors.As(err, &refusal) && refusal.Hidden && !refusal.Login {
+		return &door.Refusal{Answer: door.Denied, Detail: map[string]string{"action": string(auth.Administer), "name": string(on), "hint": "you do not administer " + string(on)}}
+	}
+	return err
 }
 
 // ask asks the policy about a grant's path.

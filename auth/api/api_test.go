@@ -423,7 +423,7 @@ func TestFirst_user(t *testing.T) {
 func TestRobots_and_secrets(t *testing.T) {
 	h := build(t)
 	h.do("maintainer", "POST", "/api/v1/auth/robots", `{"name":"ci-dmp","on":"cloud/dmp","note":"builds"}`).want(t, 201)
-	h.do("maintainer", "POST", "/api/v1/auth/robots", `{"name":"ci-core","on":"cloud/core"}`).want(t, 404) // what lies there is hidden, too
+	h.do("maintainer", "POST", "/api/v1/auth/robots", `{"name":"ci-core","on":"cloud/core"}`).want(t, 403)
 	h.do("maintainer", "POST", "/api/v1/auth/robots", `{"name":"ci-all"}`).want(t, 403)
 	h.do("developer", "POST", "/api/v1/auth/robots", `{"name":"x","on":"cloud/dmp"}`).want(t, 403)
 	h.do("root", "POST", "/api/v1/auth/robots", `{"name":"ci-core","on":"cloud/core"}`).want(t, 201)
@@ -497,7 +497,7 @@ func TestGrants(t *testing.T) {
 	add("maintainer", "user:reader", "domain-lead", "cloud/dmp/x").want(t, 403)
 	add("maintainer", "user:maintainer", "ci", "cloud/dmp/x").want(t, 403)
 	add("maintainer", "user:reader", "developer", "**").want(t, 403)
-	add("maintainer", "user:reader", "developer", "cloud").want(t, 404)
+	add("maintainer", "user:reader", "developer", "cloud").want(t, 403)
 	add("domain-lead", "user:reader", "domain-lead", "cloud/dmp").want(t, 201)
 	add("developer", "user:reader", "reader", "cloud/dmp").want(t, 403)
 	add("root", "group:dmp", "owner", "cloud").want(t, 400)
@@ -540,7 +540,7 @@ func TestCanI(t *testing.T) {
 	if d.Allowed {
 		t.Errorf("%+v", d)
 	}
-	ask("maintainer", "action=push&on=cloud/core/x&as=user:reader", 404)
+	ask("maintainer", "action=push&on=cloud/core/x&as=user:reader", 403)
 	ask("developer", "action=push&on=cloud/dmp/x&as=user:reader", 403)
 	ask("root", "action=pull&on=cloud/dmp/x&as=anonymous", 200).into(t, &d)
 	if d.Allowed {

@@ -44,7 +44,7 @@ func (a *api) canI(w http.ResponseWriter, r *http.Request, c door.Call) error {
 	who := c.Who
 	who.Scope = nil
 	if as != "" && as != who.String() {
-		if err := ask(r.Context(), c, auth.Administer, path); err != nil {
+		if err := administers(r.Context(), c, path); err != nil {
 			return err
 		}
 		var err error

@@ -56,7 +56,7 @@ func (a *api) addGrant(w http.ResponseWriter, r *http.Request, c door.Call) erro
 }
 
 func (a *api) mayAppoint(r *http.Request, c door.Call, g auth.Grant) error {
-	if err := ask(r.Context(), c, auth.Administer, g.On); err != nil {
+	if err := administers(r.Context(), c, g.On); err != nil {
 		return err
 	}
 	return a.Rules().MayAppoint(c.Who, g)

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ func (a *api) beginLogin(w http.ResponseWriter, r *http.Request, c door.Call) er
 	}
 	started, err := p.Begin(r.Context(), callback)
 	if err != nil {
-		return err
+		return silent(c.Query.Get("provider"), err)
 	}
 	name := c.Query.Get("provider")
 	value, err := json.Marshal(begun{name, started, back, a.Now().Add(loginTime)})
@@ -82,7 +83,7 @@ func (a *api) finishLogin(w http.ResponseWriter, r *http.Request, c door.Call) e
 	}
 	person, err := p.Finish(r.Context(), b.Started, a.callback(r), c.Query.Get("state"), c.Query.Get("code"), c.Query.Get("iss"))
 	if err != nil {
-		return err
+		return silent(b.Provider, err)
 	}
 	i := strings.LastIndexByte(person.Name, '@')
 	name, provider := person.Name[:max(0, i)], person.Name[i+1:]
@@ -120,6 +121,15 @@ func (a *api) logout(w http.ResponseWriter, r *http.Request, c door.Call) error 
 	}
 	http.SetCookie(w, a.cookie(r, door.SessionCookie, "", -time.Second))
 	return none(w)
+}
+
+// silent is what a browser is told when it is the provider, or what was agreed with it, that fails.
+func silent(provider string, err error) error {
+	if errors.Is(err, auth.ErrWrong) {
+		return err
+	}
+	return &door.Refusal{Answer: door.Answer{Status: http.StatusServiceUnavailable, Code: "UNAVAILABLE", Message: "the login cannot be finished just now"},
+		Detail: map[string]string{"hint": "the login provider " + note(provider) + " does not answer, or does not accept this registry; tell the registry's operator"}, Cause: err}
 }
 
 func (a *api) provider(name string) (*oidc.Provider, error) {

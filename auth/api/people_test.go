@@ -207,7 +207,7 @@ func TestJobs_exchange_their_token(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.logins.Use(login.Source{Name: "gitlab", Provider: p})
+	h.logins.Use(login.Source{Name: "gitlab", Provider: p, Tokens: true})
 	claims := func(project string, more ...any) string {
 		c := map[string]any{"aud": "https://registry.example.com", "sub": "project_path:" + project, "project_path": project, "ref_protected": "true"}
 		for i := 0; i < len(more); i += 2 {

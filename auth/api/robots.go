@@ -61,7 +61,7 @@ func (a *api) addRobot(w http.ResponseWriter, r *http.Request, c door.Call) erro
 	if err := asked.On.Check(); err != nil {
 		return invalid("on: %v", err)
 	}
-	if err := ask(r.Context(), c, auth.Administer, asked.On); err != nil {
+	if err := administers(r.Context(), c, asked.On); err != nil {
 		return err
 	}
 	if err := a.closed("a robot"); err != nil {

@@ -131,7 +131,7 @@ func (a *api) postToken(w http.ResponseWriter, r *http.Request, c door.Call) err
 		if !account.IsSecret(g.refresh) {
 			return oauthError(w, http.StatusBadRequest, "invalid_grant", "the refresh token is none of this registry's; log in again")
 		}
-		c.Who, err = a.Logins.Token(ctx, g.refresh, remote)
+		c.Who, err = a.Logins.Token(ctx, g.refresh)
 	case grantExchange:
 		switch form.Get("subject_token_type") {
 		case typeAccess, typeJWT, typeID:
@@ -142,7 +142,7 @@ func (a *api) postToken(w http.ResponseWriter, r *http.Request, c door.Call) err
 			return oauthError(w, http.StatusBadRequest, "invalid_request", "send one subject_token and no actor_token")
 		}
 		g.issued = typeAccess
-		c.Who, err = a.Logins.Token(ctx, form.Get("subject_token"), remote)
+		c.Who, err = a.Logins.Token(ctx, form.Get("subject_token"))
 	default:
 		return oauthError(w, http.StatusBadRequest, "unsupported_grant_type", fmt.Sprintf("grant_type is none of %s, %s, %s", grantPassword, grantRefresh, grantExchange))
 	}

@@ -30,8 +30,8 @@ func (l *Logins) bearer(ctx context.Context, raw string) (auth.Identity, time.Ti
 // password returns whom a name and a secret belong to. The secret may be a token, too: some clients have but a field for a password.
 func (l *Logins) password(ctx context.Context, name, secret, remote string) (auth.Identity, time.Time, error) {
 	counted := l.limits.of(remote, name)
-	if account.IsSecret(secret) {
-		counted = l.limits.of(remote, "") // too long to be guessed
+	if account.IsSecret(secret) || isJWT(secret) {
+		counted = l.limits.of(remote, "") // too long to be guessed; and the name that jobs use is everybody's
 	}
 	if err := counted.take(); err != nil {
 		return auth.Identity{}, time.Time{}, err
@@ -67,22 +67,38 @@ func (l *Logins) check(ctx context.Context, name, secret string) (auth.Identity,
 	return who, until, unknown(err)
 }
 
-// others asks the sources in turn.
-func (l *Logins) others(ctx context.Context, name, secret string) (auth.Identity, time.Time, error) {
+// others asks the sources in turn: about a token those that judge tokens, about a password the others. The first who knows the name decides; a token may
+// be wrong to one and right to the next, when both know its issuer.
+func (l *Logins) others(ctx context.Context, name, secret string) (who auth.Identity, until time.Time, err error) {
+	last, tokens := auth.ErrUnknown, isJWT(secret)
 	for _, s := range *l.sources.Load() {
-		who, until, err := s.Provider.Login(ctx, name, secret)
-		if !errors.Is(err, auth.ErrUnknown) {
-			if err != nil && !errors.Is(err, auth.ErrWrong) {
-				var wait *auth.Wait
-				if !errors.As(err, &wait) && ctx.Err() == nil {
-					l.log.Error("login cannot be checked", "source", s.Name, "err", err)
-					err = &auth.Wait{After: 10 * time.Second, Busy: true, Reason: "whom the registry asks about logins does not answer; try again soon"}
-				}
-			}
-			return who, until, err
+		if s.Tokens != tokens {
+			continue
+		}
+		who, until, err = s.Provider.Login(ctx, name, secret)
+		switch {
+		case err == nil:
+			return who, until, nil
+		case errors.Is(err, auth.ErrUnknown):
+		case errors.Is(err, auth.ErrWrong) && tokens:
+			last = err
+		case errors.Is(err, auth.ErrWrong):
+			return auth.Identity{}, time.Time{}, err
+		default:
+			return auth.Identity{}, time.Time{}, l.unanswered(ctx, s, err)
 		}
 	}
-	return auth.Identity{}, time.Time{}, auth.ErrUnknown
+	return auth.Identity{}, time.Time{}, last
+}
+
+// unanswered is what the client is told when a source cannot say whether credentials are good.
+func (l *Logins) unanswered(ctx context.Context, s Source, err error) error {
+	var wait *auth.Wait
+	if errors.As(err, &wait) || ctx.Err() != nil || errors.Is(err, password.ErrBusy) {
+		return err
+	}
+	l.log.Error("login cannot be checked", "source", s.Name, "err", err)
+	return &auth.Wait{After: 10 * time.Second, Busy: true, Reason: "whom the registry asks about logins does not answer; try again soon"}
 }
 
 // unknown makes what nobody knows something that is wrong.

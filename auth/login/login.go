@@ -53,6 +53,7 @@ type Config struct {
 type Source struct {
 	Name     string // what the Via of its identities begins with
 	Provider auth.Provider
+	Tokens   bool                      // it judges signed tokens, and is asked about nothing else
 	Alive    func(auth.Identity) error // whether the credential still stands; nil: it stands until its time is over
 }
 
@@ -115,38 +116,40 @@ func (l *Logins) Forget() { l.forgets.Add(1) }
 // Identify returns who shows these credentials. What is no good is an error that wraps auth.ErrWrong; too many failed attempts, or too little time to
 // look at one, are an *auth.Wait; anything else is a fault.
 func (l *Logins) Identify(ctx context.Context, shown auth.Credentials) (auth.Identity, error) {
-	raw, scheme := shown.Authorization, ""
-	if raw == "" && shown.Session != "" {
-		raw, scheme = shown.Session, "session"
-	}
-	if raw == "" {
-		return auth.Identity{}, nil
-	}
-	if len(raw) > maxShown {
+	if len(shown.Authorization) > maxShown {
 		return auth.Identity{}, fmt.Errorf("%w: the Authorization header is longer than %d bytes", auth.ErrWrong, maxShown)
 	}
-	key := sha256.Sum256([]byte(scheme + " " + raw))
+	if shown.Authorization == "" {
+		if shown.Session == "" {
+			return auth.Identity{}, nil
+		}
+		return l.find(ctx, "session", "", shown.Session, func() (auth.Identity, time.Time, error) { return l.accounts.Login(ctx, "", shown.Session) })
+	}
+	scheme, rest, _ := strings.Cut(shown.Authorization, " ")
+	rest = strings.TrimLeft(rest, " ")
+	switch {
+	case strings.EqualFold(scheme, "Basic"):
+		name, secret, err := basic(rest)
+		if err != nil {
+			return auth.Identity{}, err
+		}
+		return l.Password(ctx, name, secret, shown.Remote)
+	case strings.EqualFold(scheme, "Bearer"):
+		return l.Token(ctx, rest)
+	}
+	return auth.Identity{}, fmt.Errorf("%w: the Authorization header is neither Basic nor Bearer", auth.ErrWrong)
+}
+
+// find returns whom credentials belong to, from memory or by check. What is remembered is what they say, not how it was spelled: else one password could
+// be checked again and again.
+func (l *Logins) find(ctx context.Context, kind, name, secret string, check func() (auth.Identity, time.Time, error)) (auth.Identity, error) {
+	text := make([]byte, 0, 1024)
+	text = append(append(append(append(append(text, kind...), 0), name...), 0), secret...)
+	key := sha256.Sum256(text)
 	if who, ok := l.remembered(ctx, key); ok {
 		return who, nil
 	}
-	return l.once(ctx, key, func() (auth.Identity, time.Time, error) {
-		if scheme != "" {
-			return l.accounts.Login(ctx, "", raw)
-		}
-		scheme, rest, _ := strings.Cut(raw, " ")
-		rest = strings.TrimLeft(rest, " ")
-		switch {
-		case strings.EqualFold(scheme, "Basic"):
-			name, secret, err := basic(rest)
-			if err != nil {
-				return auth.Identity{}, time.Time{}, err
-			}
-			return l.password(ctx, name, secret, shown.Remote)
-		case strings.EqualFold(scheme, "Bearer"):
-			return l.bearer(ctx, rest)
-		}
-		return auth.Identity{}, time.Time{}, fmt.Errorf("%w: the Authorization header is neither Basic nor Bearer", auth.ErrWrong)
-	})
+	return l.once(ctx, key, check)
 }
 
 // maxShown is the longest Authorization header that is looked at, in bytes.
@@ -154,17 +157,23 @@ const maxShown = 48 << 10
 
 // Password is Identify for a name and a secret that came another way: the token service's form.
 func (l *Logins) Password(ctx context.Context, name, secret, remote string) (auth.Identity, error) {
-	return l.Identify(ctx, auth.Credentials{Authorization: "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+secret)), Remote: remote})
+	if len(name)+len(secret) > maxShown || strings.ContainsRune(name, 0) {
+		return auth.Identity{}, fmt.Errorf("%w: a name and a password that nobody has", auth.ErrWrong)
+	}
+	return l.find(ctx, "basic", name, secret, func() (auth.Identity, time.Time, error) { return l.password(ctx, name, secret, remote) })
 }
 
 // Token is Identify for a token that came another way.
-func (l *Logins) Token(ctx context.Context, raw, remote string) (auth.Identity, error) {
-	return l.Identify(ctx, auth.Credentials{Authorization: "Bearer " + raw, Remote: remote})
+func (l *Logins) Token(ctx context.Context, raw string) (auth.Identity, error) {
+	if len(raw) > maxShown {
+		return auth.Identity{}, fmt.Errorf("%w: the token is longer than %d bytes", auth.ErrWrong, maxShown)
+	}
+	return l.find(ctx, "bearer", "", raw, func() (auth.Identity, time.Time, error) { return l.bearer(ctx, raw) })
 }
 
 // basic takes credentials apart (RFC 7617).
 func basic(encoded string) (name, secret string, err error) {
-	text, err := base64.StdEncoding.DecodeString(encoded)
+	text, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil {
 		return "", "", fmt.Errorf("%w: Basic credentials that are no base64", auth.ErrWrong)
 	}

@@ -201,6 +201,9 @@ func TestIdentify_remembers(t *testing.T) {
 		h.want(basicHeader("alice", "alice's password"), "user:alice")
 		h.want(basicHeader("dora", "directory-secret"), "user:dora")
 	}
+	for _, spelled := range []string{"Basic  ", "basic ", "BASIC     "} {
+		h.want(strings.Replace(basicHeader("alice", "alice's password"), "Basic ", spelled, 1), "user:alice")
+	}
 	if h.passwords.checked.Load() != 1 || len(h.dir.asked) != 1 {
 		t.Errorf("checked %d times, the directory %d times", h.passwords.checked.Load(), len(h.dir.asked))
 	}

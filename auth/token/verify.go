@@ -34,6 +34,9 @@ func wrong(reason error) error { return fmt.Errorf("%w: token: %w", auth.ErrWron
 
 // verified returns the claims of a token that a key of this service signed and that is good now.
 func (i *Issuer) verified(ctx context.Context, raw string) (*claims, error) {
+	if len(raw) > MaxToken {
+		return nil, fmt.Errorf("%w: it is longer than our tokens are, which have at most %d bytes", auth.ErrUnknown, MaxToken)
+	}
 	t, err := split(raw)
 	if err != nil {
 		return nil, wrong(err)
@@ -76,9 +79,6 @@ var errForm = errors.New("it is no signed token in the compact form")
 
 // split takes a token apart: three parts in base64url, written in the one way in which their bytes can be.
 func split(raw string) (parts, error) {
-	if len(raw) > MaxToken {
-		return parts{}, fmt.Errorf("it is longer than %d bytes", MaxToken)
-	}
 	if strings.ContainsAny(raw, "\r\n") { // which the decoder passes over
 		return parts{}, errForm
 	}

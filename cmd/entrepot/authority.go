@@ -43,6 +43,9 @@ type authority struct {
 	mu    sync.Mutex // held while rules are made, so that no older ones replace newer ones
 	given *given
 
+	wanted atomic.Uint64 // how often rules were asked for
+	made   uint64        // how many of these are in force
+
 	first string // the secret of the admin that was made at the first start
 }
 
@@ -96,9 +99,15 @@ func (a *authority) rebuild() {
 	}
 }
 
+// make puts rules in force that know of every change that was committed before it was called. Many who wait for it share one reading.
 func (a *authority) make(ctx context.Context) error {
+	mine := a.wanted.Add(1)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.made >= mine {
+		return nil
+	}
+	now := a.wanted.Load()
 	known, err := a.accounts.Anybody(ctx)
 	if err != nil {
 		return err
@@ -117,6 +126,7 @@ func (a *authority) make(ctx context.Context) error {
 	}
 	a.policy.Set(auth.NewRules(append(grants, auth.Everyone(level)...), known))
 	a.open.Store(open)
+	a.made = now
 	return nil
 }
 
@@ -280,7 +290,7 @@ func (a *authority) welcome(w io.Writer, host string) {
 	switch {
 	case a.first != "":
 		fmt.Fprintf(w, "Nobody was known to this registry, so it has made one user, who may do everything. The password is shown this once:\n\n"+
-			"  user:     admin\n  password: %s\n\n  docker login -u admin %s\n\n", a.first, host)
+			"  user:     admin\n  password: %s\n\n  entrepot login -u admin %s\n\n", a.first, host)
 	case a.open.Load():
 		fmt.Fprintf(w, "Everyone on this machine may push, pull and delete, since it listens on a loopback address and nobody is configured.\n"+
 			"The first `entrepot user add NAME` makes an admin, and from then on everybody has to log in.\n\n")

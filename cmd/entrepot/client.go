@@ -35,6 +35,7 @@ type client struct {
 
 	connect sync.Once
 	http    *auth.Client
+	own     *http.Client // for /api/ and /auth/: it takes what it is told to send nowhere else
 	broken  error
 }
 
@@ -65,17 +66,22 @@ func (c *client) server() string {
 	if s == "" {
 		return defaultServer
 	}
-	// The address that the server prints is a URL, and that is what people copy.
-	if u, err := url.Parse(s); err == nil && u.Host != "" {
-		switch {
-		case u.Scheme == "http" && !slices.Contains(c.plain, u.Host):
-			c.plain = append(c.plain, u.Host)
-		case u.Scheme == "https" && !slices.Contains(c.tls, u.Host):
-			c.tls = append(c.tls, u.Host)
-		}
-		return u.Host
+	scheme, host := splitServer(s)
+	switch {
+	case scheme == "http" && !slices.Contains(c.plain, host):
+		c.plain = append(c.plain, host)
+	case scheme == "https" && !slices.Contains(c.tls, host):
+		c.tls = append(c.tls, host)
 	}
-	return strings.TrimSuffix(s, "/")
+	return host
+}
+
+// splitServer reads how people name a server: a host, or the URL that the server prints.
+func splitServer(s string) (scheme, host string) {
+	if u, err := url.Parse(s); err == nil && u.Host != "" {
+		return u.Scheme, u.Host
+	}
+	return "", strings.TrimSuffix(s, "/")
 }
 
 func (c *client) speaksPlain(host string) bool {
@@ -142,6 +148,9 @@ func (c *client) do(ctx context.Context, method, address string) (*http.Response
 	if err != nil {
 		return nil, err
 	}
+	if isOwn(req.URL.Path) {
+		return c.sendOwn(req)
+	}
 	return h.Do(req)
 }
 
@@ -175,39 +184,60 @@ func (c *client) dial() (*auth.Client, error) {
 		open.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // asked for by --insecure, for these hosts only
 		transport = byHost{hosts: c.insecure, named: open, others: base}
 	}
-	store, err := c.credentials()
+	credential, err := c.credential()
 	if err != nil {
 		return nil, err
 	}
+	again := retry.NewTransport(transport)
 	h := &auth.Client{
-		Client:     &http.Client{Transport: retry.NewTransport(transport)},
-		Credential: credentials.Credential(store),
+		Client:     &http.Client{Transport: again},
+		Credential: credential,
 		Cache:      auth.NewCache(),
-		ClientID:   "entrepot",
+		ClientID:   clientID,
 	}
-	h.SetUserAgent("entrepot/" + thisBuild().Version)
+	h.SetUserAgent(userAgent())
+	c.own = &http.Client{Transport: byMethod{reads: again, writes: transport}, CheckRedirect: stayHere}
 	return h, nil
 }
 
-// credentials returns what docker login has kept, in its file or in the helper that the file names.
-func (c *client) credentials() (credentials.Store, error) {
-	dir := c.app.getenv("DOCKER_CONFIG")
+// clientID is what the program calls itself before a token service.
+const clientID = "entrepot"
+
+func userAgent() string { return "entrepot/" + thisBuild().Version }
+
+// credential tells what there is to log in to a host with: what the environment says, else what docker login has kept, in its file or in the
+// helper that the file names.
+func (c *client) credential() (auth.CredentialFunc, error) {
+	store := credentials.Store(credentials.NewMemoryStore())
+	if path := c.app.loginFile(); path != "" {
+		file, err := credentials.NewStore(path, credentials.StoreOptions{})
+		switch {
+		case err == nil:
+			store = file
+		case !errors.Is(err, os.ErrPermission): // what one may not read is somebody else's login
+			return nil, fmt.Errorf("read docker's logins in %s: %w", path, err)
+		}
+	}
+	kept := credentials.Credential(store)
+	return func(ctx context.Context, host string) (auth.Credential, error) {
+		if given, err := c.app.environmentLogin(host); err != nil || given != auth.EmptyCredential {
+			return given, err
+		}
+		return kept(ctx, host)
+	}, nil
+}
+
+// loginFile is where docker keeps its logins; it is empty for whoever has no home.
+func (a *app) loginFile() string {
+	dir := a.getenv("DOCKER_CONFIG")
 	if dir == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return credentials.NewMemoryStore(), nil // nobody's home, nobody's login
+			return ""
 		}
 		dir = filepath.Join(home, ".docker")
 	}
-	path := filepath.Join(dir, "config.json")
-	store, err := credentials.NewStore(path, credentials.StoreOptions{})
-	if errors.Is(err, os.ErrPermission) {
-		return credentials.NewMemoryStore(), nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read docker's logins in %s: %w", path, err)
-	}
-	return store, nil
+	return filepath.Join(dir, "config.json")
 }
 
 // byHost sends some hosts' requests another way.
@@ -221,4 +251,14 @@ func (t byHost) RoundTrip(r *http.Request) (*http.Response, error) {
 		return t.named.RoundTrip(r)
 	}
 	return t.others.RoundTrip(r)
+}
+
+// byMethod repeats what failed, where repeating it does no harm.
+type byMethod struct{ reads, writes http.RoundTripper }
+
+func (t byMethod) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return t.reads.RoundTrip(r)
+	}
+	return t.writes.RoundTrip(r)
 }

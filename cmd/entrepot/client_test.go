@@ -121,7 +121,7 @@ func newLayout(t testing.TB) string {
 
 // TestFaultsPass puts a bad network between the client and the registry: answers that fail and transfers that break off.
 func TestFaultsPass(t *testing.T) {
-	p := program.Start(t)
+	p := program.Start(t, program.Env("ENTREPOT_AUTH_ANONYMOUS=full")) // also through a proxy
 	up, _ := url.Parse(p.URL)
 	var faults atomic.Int64
 	proxy := httputil.NewSingleHostReverseProxy(up)
@@ -183,7 +183,7 @@ func TestFaultsPass(t *testing.T) {
 
 // TestWrongContentIsRefused copies from a registry that gives other bytes than it was asked for.
 func TestWrongContentIsRefused(t *testing.T) {
-	p := program.Start(t)
+	p := program.Start(t, program.Env("ENTREPOT_AUTH_ANONYMOUS=full")) // also through a proxy
 	layout := newLayout(t)
 	if code, _, stderr := cli(t, nil, "cp", "oci:"+layout, p.Addr+"/wrong/app"); code != 0 {
 		t.Fatal(stderr)
@@ -242,7 +242,7 @@ func TestTLSAndLogin(t *testing.T) {
 		{"any certificate of another host", known, []string{"--tls", "--insecure=h.example"}, "unknown authority"},
 		{"a known authority", known, []string{"--tls=" + host, "--ca=" + ca}, ""},
 		{"an address with its scheme", known, []string{"--server=https://" + host, "--ca", ca}, ""},
-		{"no login", nobody, []string{"--tls", "--ca", ca}, "not allowed without a login; log in with docker login " + host},
+		{"no login", nobody, []string{"--tls", "--ca", ca}, "not allowed without a login; log in with: entrepot login " + host},
 		{"HTTP only", known, []string{"--plain-http"}, "answered 400"},
 	} {
 		args := append([]string{"ls", host}, c.flags...)

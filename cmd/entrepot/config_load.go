@@ -95,7 +95,7 @@ func (l *loader) environment(environ []string) {
 		switch {
 		case !strings.HasPrefix(name, envPrefix):
 			continue
-		case name == envConfig, name == envServer, name == "ENTREPOT_BIN", strings.HasPrefix(name, "ENTREPOT_TEST_"):
+		case name == envConfig, name == envServer, name == envRobot, name == envSecret, name == envIDToken, name == "ENTREPOT_BIN", strings.HasPrefix(name, "ENTREPOT_TEST_"):
 			continue // said to the client verbs and to the tests, not to the server
 		}
 		if k, ok := byName[name]; ok {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -56,9 +57,9 @@ func inWords(err error) (cause, next string) {
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &answer):
-		return answered(answer)
+		return answered(answer, err)
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		return "not allowed without a login", "log in with docker login " + hostOf(err)
+		return "not allowed without a login", logInWith(hostOf(err))
 	case errors.Is(err, errdef.ErrNotFound):
 		return "not found", "look for its name with entrepot ls and entrepot tags"
 	case errors.Is(err, errdef.ErrSizeExceedsLimit):
@@ -83,13 +84,19 @@ func inWords(err error) (cause, next string) {
 	return err.Error(), ""
 }
 
-// answered puts a registry's refusal in words.
-func answered(e *errcode.ErrorResponse) (cause, next string) {
-	host := "the registry"
+// generic are the codes whose message says less than the hint beside it.
+var generic = []string{"INVALID", "EXISTS", "UNKNOWN", "UNAUTHORIZED", "DENIED", "TOOMANYREQUESTS", "UNAVAILABLE"}
+
+func logInWith(host string) string { return "log in with: entrepot login " + host }
+
+// answered puts a registry's refusal, which is somewhere in err, in words.
+func answered(e *errcode.ErrorResponse, err error) (cause, next string) {
+	host := noHost
 	if e.URL != nil {
 		host = e.URL.Host
 	}
 	var said []string
+	sentence := false // the cause says it all
 	for _, one := range e.Errors {
 		text := one.Message
 		if text == "" {
@@ -103,6 +110,15 @@ func answered(e *errcode.ErrorResponse) (cause, next string) {
 			for _, part := range d {
 				text += fmt.Sprintf(" (%v)", part)
 			}
+		case map[string]any:
+			hint, _ := d["hint"].(string)
+			switch {
+			case hint == "":
+			case slices.Contains(generic, one.Code):
+				text, sentence = hint, true
+			default:
+				text += " (" + hint + ")"
+			}
 		}
 		said = append(said, text)
 	}
@@ -111,8 +127,16 @@ func answered(e *errcode.ErrorResponse) (cause, next string) {
 		cause = strings.ToLower(http.StatusText(e.StatusCode))
 	}
 	switch e.StatusCode {
+	case http.StatusBadRequest, http.StatusConflict:
+		if sentence {
+			return cause, ""
+		}
 	case http.StatusUnauthorized:
-		return "not allowed without a login: " + cause, "log in with docker login " + host
+		// The refusal may be the token service's, which is not what one logs in to.
+		if at := hostOf(err); at != noHost {
+			host = at
+		}
+		return "not allowed without a login: " + strings.TrimSuffix(cause, "; log in again"), logInWith(host)
 	case http.StatusForbidden:
 		return "refused: " + cause, ""
 	case http.StatusNotFound:
@@ -136,8 +160,11 @@ func hostOf(err error) string {
 	if m := quotedAddress.FindStringSubmatch(err.Error()); m != nil {
 		return m[1]
 	}
-	return "the registry"
+	return noHost
 }
+
+// noHost stands for a host that is not known.
+const noHost = "the registry"
 
 var quotedAddress = regexp.MustCompile(`"https?://([^/"]+)`)
 

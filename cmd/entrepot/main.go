@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -33,6 +34,15 @@ var verbs = []func(*app) *cobra.Command{
 	cpVerb,
 	rmVerb,
 	auditVerb,
+	loginVerb,
+	logoutVerb,
+	userVerb,
+	robotVerb,
+	grantVerb,
+	tokenVerb,
+	authVerb,
+	credentialProviderVerb,
+	dockerCredentialVerb,
 	configVerb,
 	versionVerb,
 	manVerb,
@@ -60,7 +70,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks the verb to finish in order; giving the signals back lets a second one end it at once.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
+	args := os.Args[1:]
+	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == helperName {
+		args = append([]string{"docker-credential"}, args...)
+	}
+	os.Exit(run(ctx, args, os.Stdin, os.Stdout, os.Stderr, os.Environ()))
 }
 
 // run runs one verb and returns the exit status: 0 when it did what was asked, 1 when it could not, 2 when it was not asked properly.
@@ -71,6 +85,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
+	}
+	if errors.Is(err, errAnswered) {
+		return 1
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
@@ -89,7 +106,8 @@ func (a *app) root() *cobra.Command {
 		Long: `entrepot is an OCI registry in one binary, and the client that goes with it.
 
 A reference is HOST[:PORT]/REPOSITORY[:TAG|@DIGEST]. Without a host it names something on the server given by --server, by the
-variable ENTREPOT_SERVER, or on 127.0.0.1:5000. Credentials are those of docker login.`,
+variable ENTREPOT_SERVER, or on 127.0.0.1:5000. Credentials are those of entrepot login and docker login, which are the same, or for the
+server in ENTREPOT_SERVER those in ENTREPOT_ROBOT and ENTREPOT_SECRET, or a job's token in ENTREPOT_ID_TOKEN.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
@@ -119,6 +137,9 @@ func group(cmd *cobra.Command) {
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 }
+
+// errAnswered is returned by a verb whose standard output has said everything but the exit status.
+var errAnswered = errors.New("the answer was no")
 
 // usageError says that the command line itself is wrong.
 type usageError struct{ text string }

@@ -72,7 +72,7 @@ func (a *authority) issuer(g *given, c OIDCProvider) error {
 		return err
 	}
 	if len(c.Bind) > 0 {
-		g.sources = append(g.sources, login.Source{Name: c.Name, Provider: p})
+		g.sources = append(g.sources, login.Source{Name: c.Name, Provider: p, Tokens: true})
 	}
 	if p.HasLogin() {
 		g.people, g.names = append(g.people, p), append(g.names, c.Name)

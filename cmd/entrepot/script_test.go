@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -14,6 +16,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"entrepot": main,
+		helperName: main,
 		"sample":   sampleCommand,
 	})
 }
@@ -36,6 +39,35 @@ func TestRegistryScripts(t *testing.T) {
 // TestJournalScripts has a registry of its own: a session that reads the journal would see what the others do.
 func TestJournalScripts(t *testing.T) {
 	sessions(t, "testdata/journal", program.Start(t).Addr)
+}
+
+// TestAuthScripts has a registry for each session, which begins open to everybody. Nobody is logged in anywhere. `keep NAME PATTERN` keeps what the first
+// group of a pattern finds in the last command's output in a variable.
+func TestAuthScripts(t *testing.T) {
+	t.Run("sessions", func(t *testing.T) {
+		testscript.Run(t, testscript.Params{
+			Dir: "testdata/auth",
+			Setup: func(e *testscript.Env) error {
+				p := program.Start(t)
+				e.Setenv(envServer, p.Addr)
+				e.Setenv("DOCKER_CONFIG", filepath.Join(e.WorkDir, "docker"))
+				e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config"))
+				return nil
+			},
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){"keep": keepInVariable},
+		})
+	})
+}
+
+func keepInVariable(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("keep NAME PATTERN")
+	}
+	found := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) < 2 {
+		ts.Fatalf("%s is not in the output", args[1])
+	}
+	ts.Setenv(args[0], found[1])
 }
 
 // sessions runs the scripts of a folder, in a subtest, so that the registry stays until the last of them has ended.

@@ -15,6 +15,7 @@ import (
 // keeps only what the bench looks at, so that of two cores nearly all is left to the server.
 type conn struct {
 	addr  string
+	from  net.IP    // the address that the client has; nil is any
 	until time.Time // no read or write lasts beyond this
 	net   net.Conn
 	in    reader
@@ -28,7 +29,11 @@ func dial(addr string, until time.Time) (*conn, error) {
 }
 
 func (c *conn) connect() error {
-	n, err := net.DialTimeout("tcp", c.addr, 5*time.Second)
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	if c.from != nil {
+		dialer.LocalAddr = &net.TCPAddr{IP: c.from}
+	}
+	n, err := dialer.Dial("tcp", c.addr)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,11 @@
 //     no work behind it. It writes a line a request, to /dev/null. It takes no part where it would copy what is not asked for
 //     (ranges), has no pages (lists in pages), or would keep gigabytes in memory (pushes of large blobs).
 //
+// Scenarios that begin with auth- are about whoever shows who it is. This registry has ENTREPOT_AUTH_USERS_HTPASSWD and ENTREPOT_AUTH_GRANTS
+// then, and serves those who show nothing besides, so that one server is asked with credentials and, before and after that, without.
+// distribution has a file of htpasswd, or takes tokens that are signed as this registry signs them; it has nothing to compare with, as it
+// refuses those who show nothing.
+//
 // The others are built from conformance/bench/peers, a module of its own, and kept in .cache/bench of the tree.
 //
 // # Figures

@@ -33,6 +33,13 @@ const (
 	syncImage  metric = "syncs_manifest"
 	syncFirst  metric = "syncs_first_push"
 	syncNext   metric = "syncs_next_push"
+
+	rateWithout metric = "ops_per_second_without"
+	cpuWithout  metric = "server_cpu_us_per_op_without"
+	p99Without  metric = "p99_us_without"
+	ratio       metric = "rate_ratio_to_without"
+	cpuMore     metric = "server_cpu_us_per_op_more_than_without"
+	hashes      metric = "passwords_checked_per_second"
 )
 
 // shown is what the tables show, in this order, and how.
@@ -46,6 +53,12 @@ var shown = []struct {
 	{cpu, "server CPU per operation", span},
 	{p50, "latency p50", span},
 	{p99, "latency p99", span},
+	{rateWithout, "operations/s, without", number},
+	{ratio, "operations/s, × without", number},
+	{cpuWithout, "server CPU, without", span},
+	{cpuMore, "server CPU, more than without", span},
+	{p99Without, "latency p99, without", span},
+	{hashes, "passwords checked/s", number},
 	{page, "a page", span},
 	{against10, "CPU, × among 10 tags", number},
 	{lost, "lost", number},

@@ -7,13 +7,13 @@ import (
 )
 
 // manifests reads manifests by tag: the first of them, or any of so many.
-func (s *site) manifests(ctx context.Context, method string, conns int, from string, tags int, share float64) (measure, error) {
+func (s *site) manifests(ctx context.Context, method string, conns int, from string, tags int, share float64, headers ...string) (measure, error) {
 	// At most this many requests are written beforehand; they are spread over all tags.
 	const prepared = 4096
 	requests := make([][]byte, min(tags, prepared))
 	order := rand.New(rand.NewPCG(seed, 2)).Perm(tags)
 	for i := range requests {
-		requests[i] = s.get(method, from, order[i])
+		requests[i] = s.get(method, from, order[i], headers...)
 	}
 	each := max(1, len(requests)/conns)
 	l := load{conns: conns, time: s.opt.time(share), do: func(w *worker) (int64, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // scenario is one row of the table of figures.
@@ -24,7 +25,10 @@ var errAbsent = errors.New("has no such API")
 var keepers = []string{ours, distribution}
 
 // scenarios are run in this order, but those that share a stock one after the other; what changes the stock comes last.
-var scenarios = []*scenario{
+var scenarios = slices.Concat(contentScenarios, authScenarios)
+
+// contentScenarios are about content and names, and need nobody to say who it is.
+var contentScenarios = []*scenario{
 	{
 		name: "manifest-get", title: text("manifest GET by tag, 64 connections"), stock: fewThings,
 		run:   func(ctx context.Context, s *site) (measure, error) { return s.manifests(ctx, "GET", 64, repo, 1, 1) },

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 )
 
 // site is a server with what was put into it.
@@ -11,10 +12,12 @@ type site struct {
 	*server
 	opt  *options
 	img  image             // config and layer are in repo and can be mounted from there
-	put  map[string]string // manifests and blobs by the names that the scenarios use
+	put  map[string]string // manifests and credentials by the names that the scenarios use
 	blob map[int64]string  // digests of blobs by size
 
 	supplies map[int64]*supply
+	tokens   func(ctx context.Context, n int) ([]string, error) // makes tokens to read repo, where the server wants them
+	attempts atomic.Int64                                       // to log in with a password
 }
 
 // repo holds what is not said to be elsewhere.
@@ -140,8 +143,8 @@ func (s *site) hasReferrers() bool {
 }
 
 // get makes the request that reads a manifest by its tag.
-func (s *site) get(method, from string, tag int) []byte {
-	return request(nil, s.addr, method, "/v2/"+from+"/manifests/"+tagName(tag), acceptManifest)
+func (s *site) get(method, from string, tag int, headers ...string) []byte {
+	return request(nil, s.addr, method, "/v2/"+from+"/manifests/"+tagName(tag), append(headers, acceptManifest)...)
 }
 
 // getBlob makes the request that reads a blob.
