@@ -27,7 +27,7 @@ func (r *Registry) DeleteTag(ctx context.Context, repo, tag string, guard Guard)
 		if err != nil {
 			return err
 		}
-		if err := guard.ask(tag, was); err != nil {
+		if err := r.mayRemove(ctx, tx, guard, repo, tag, was); err != nil {
 			return err
 		}
 		deleteTag(ctx, tx, repo, tag, was.Digest)
@@ -67,7 +67,7 @@ func (r *Registry) DeleteManifest(ctx context.Context, repo string, d digest.Dig
 		if err != nil {
 			return err
 		}
-		if err := guard.ask("", was); err != nil {
+		if err := r.mayRemove(ctx, tx, guard, repo, "", was); err != nil {
 			return err
 		}
 		for _, tag := range tags {
@@ -75,7 +75,7 @@ func (r *Registry) DeleteManifest(ctx context.Context, repo string, d digest.Dig
 			if err != nil {
 				return err
 			}
-			if err := guard.ask(tag, named); err != nil {
+			if err := r.mayRemove(ctx, tx, guard, repo, tag, named); err != nil {
 				return err
 			}
 			deleteTag(ctx, tx, repo, tag, d)

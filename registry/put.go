@@ -81,15 +81,9 @@ func (r *Registry) PutManifest(ctx context.Context, p Put) (PutResult, error) {
 			return none, err
 		}
 	}
-	var records []func(kv.Tx) error
-	for _, a := range r.admissions {
-		record, err := a.Admit(ctx, Push{Repo: p.Repo, Tags: tags, Manifest: *m, Bytes: p.Body})
-		if err != nil {
-			return none, err
-		}
-		if record != nil {
-			records = append(records, record)
-		}
+	verdicts, err := r.admit(ctx, Push{Repo: p.Repo, Tags: tags, Manifest: *m, Bytes: p.Body})
+	if err != nil {
+		return none, err
 	}
 	by := journal.Who(ctx).Name
 	stored := false
@@ -108,25 +102,21 @@ func (r *Registry) PutManifest(ctx context.Context, p Put) (PutResult, error) {
 			e.Action = "manifest.push"
 		}
 		for _, tag := range tags {
-			before, moved, err := moveTag(ctx, tx, p.Repo, tag, now, p.Guard)
+			before, moved, err := moveTag(ctx, tx, p.Repo, tag, now, verdicts.guard(ctx, tx, p.Guard))
 			if err != nil {
 				return err
 			}
-			if moved || fresh {
+			if moved {
 				e.Tag, e.From = tag, string(before)
 				journal.Append(ctx, tx, e)
 				e.Action, fresh = "tag.set", false
 			}
 		}
 		if fresh {
+			e.Tag, e.From = "", ""
 			journal.Append(ctx, tx, e)
 		}
-		for _, record := range records {
-			if err := record(tx); err != nil {
-				return err
-			}
-		}
-		return nil
+		return verdicts.record(ctx, tx, now)
 	})
 	if err != nil {
 		return none, fault(err, "store manifest %s of %s", d, p.Repo)
@@ -200,19 +190,21 @@ func putRevision(ctx context.Context, tx kv.Tx, repo string, m *Manifest, now St
 }
 
 // moveTag lets tag name the manifest if the guard does not mind, and tells what it named before and whether anything changed.
-func moveTag(ctx context.Context, tx kv.Tx, repo, tag string, now Stored, guard Guard) (before digest.Digest, moved bool, err error) {
+func moveTag(ctx context.Context, tx kv.Tx, repo, tag string, now Stored, guard tagGuard) (before digest.Digest, moved bool, err error) {
 	row, err := tx.Get(ctx, keyTag(repo, tag))
 	if err == nil {
 		was, err := parseStored(row)
 		if err != nil || was.Digest == now.Digest {
 			return was.Digest, false, err
 		}
-		if err := guard.ask(tag, was); err != nil {
+		if stays, err := guard(tag, &was); err != nil || stays {
 			return was.Digest, false, err
 		}
 		before = was.Digest
 		tx.Delete(keyNamed(repo, before, tag))
 	} else if !errors.Is(err, kv.ErrNotFound) {
+		return "", false, err
+	} else if stays, err := guard(tag, nil); err != nil || stays {
 		return "", false, err
 	}
 	tx.Put(keyTag(repo, tag), now.row())

@@ -285,7 +285,7 @@ func (x *reindexer) applyPush(tx kv.Tx, e journal.Event, d digest.Digest) error 
 	}
 	delete(x.lost, keyTag(e.Repo, e.Tag))
 	s.Pushed, s.By = e.Time, e.Actor
-	_, _, err = moveTag(x.ctx, tx, e.Repo, e.Tag, *s, nil)
+	_, _, err = moveTag(x.ctx, tx, e.Repo, e.Tag, *s, anyTag)
 	return err
 }
 

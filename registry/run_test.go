@@ -76,12 +76,73 @@ func TestRun_leaves_nothing_behind(t *testing.T) {
 type clerk struct {
 	refuse error
 	record func(kv.Tx) error
+	stays  map[string]bool // tags that stay where they are
+	fixed  map[string]bool // tags that nobody sets or removes
 	seen   []Push
 }
 
-func (c *clerk) Admit(_ context.Context, p Push) (func(kv.Tx) error, error) {
+func (c *clerk) Admit(_ context.Context, p Push) (Verdict, error) {
 	c.seen = append(c.seen, p)
-	return c.record, c.refuse
+	v := Verdict{Tag: func(_ context.Context, _ kv.Tx, tag string, was *Stored) (bool, error) {
+		if c.fixed[tag] {
+			return false, &Error{Code: Denied, Detail: tag}
+		}
+		return was != nil && c.stays[tag], nil
+	}}
+	if c.record != nil {
+		v.Record = func(_ context.Context, tx kv.Tx, _ Stored) error { return c.record(tx) }
+	}
+	return v, c.refuse
+}
+
+func (c *clerk) Remove(_ context.Context, _ kv.Tx, _, tag string, _ Stored) error {
+	if c.fixed[tag] {
+		return &Error{Code: Denied, Detail: tag}
+	}
+	return nil
+}
+
+// TestAdmission_rules_tags: it may leave a tag where it is, which the journal then does not say otherwise, and refuse to have it set or removed.
+func TestAdmission_rules_tags(t *testing.T) {
+	c := &clerk{stays: map[string]bool{"1.0": true}, fixed: map[string]bool{}}
+	r := open(t, func(conf *Config) { conf.Admissions = []Admission{c} })
+	config := []byte("{}")
+	mustPush(t, r, "a", config)
+	put := func(ref, note string) (digest.Digest, error) {
+		mustPush(t, r, "a", []byte(note))
+		body := imageOf(config, [][]byte{[]byte(note)})
+		_, err := r.PutManifest(t.Context(), Put{Repo: "a", Ref: ref, Body: body})
+		return digest.FromBytes(body), err
+	}
+	first, err := put("1.0", "first")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := put("1.0", "second")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err := r.Resolve(t.Context(), "a", "1.0"); err != nil || d.Digest != first {
+		t.Errorf("the tag names %v, %v", d.Digest, err)
+	}
+	if d, err := r.Resolve(t.Context(), "a", string(second)); err != nil || d.Digest != second {
+		t.Errorf("what was pushed is %v, %v", d.Digest, err)
+	}
+	for line, err := range r.Journal().Tail(t.Context(), 0, 0) {
+		if err != nil || line.Event.Tag != "" && line.Event.Digest != string(first) {
+			t.Errorf("the journal says %+v, %v", line.Event, err)
+		}
+	}
+	c.fixed["1.0"], c.fixed["new"] = true, true
+	_, err = put("new", "third")
+	wantCode(t, err, Denied)
+	_, err = r.Resolve(t.Context(), "a", "new")
+	wantCode(t, err, ManifestUnknown)
+	wantCode(t, r.DeleteTag(t.Context(), "a", "1.0", nil), Denied)
+	wantCode(t, r.DeleteManifest(t.Context(), "a", first, nil), Denied)
+	if d, err := r.Resolve(t.Context(), "a", "1.0"); err != nil || d.Digest != first {
+		t.Errorf("in the end the tag names %v, %v", d.Digest, err)
+	}
 }
 
 // TestAdmission: what it records and the manifest are there together or not at all.

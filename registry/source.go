@@ -37,10 +37,22 @@ type Referrer struct {
 	Cursor     string
 }
 
-// Admission looks at a push before it exists. It may refuse it, with an [Error] that tells the client why; else record, if not nil, runs in
-// the transaction of the push itself, so that what it writes and the manifest appear together or not at all. It may run more than once.
+// Admission looks at pushes before they exist, and at what is about to be removed. It may refuse, with an [Error] that tells the client why. What
+// it does in the transaction that it is given appears together with the change itself, or not at all; that may run more than once.
 type Admission interface {
-	Admit(ctx context.Context, p Push) (record func(kv.Tx) error, err error)
+	// Admit judges a manifest.
+	Admit(ctx context.Context, p Push) (Verdict, error)
+	// Remove is asked before a tag is removed, or (tag "") a manifest: what that named.
+	Remove(ctx context.Context, tx kv.Tx, repo, tag string, was Stored) error
+}
+
+// Verdict is what an admission does to a push that it lets pass. Functions that are nil have nothing to do.
+type Verdict struct {
+	// Tag is asked before a tag is set; was is what it named until now, nil if there was no such tag. A tag that stays is left where it is, and
+	// the push is answered as if it had been set: what it names is as good.
+	Tag func(ctx context.Context, tx kv.Tx, tag string, was *Stored) (stays bool, err error)
+	// Record runs last.
+	Record func(ctx context.Context, tx kv.Tx, now Stored) error
 }
 
 // Push is a manifest about to be stored.
@@ -49,4 +61,5 @@ type Push struct {
 	Tags     []string // may be empty: a push by digest
 	Manifest Manifest
 	Bytes    []byte
+	Open     func(ctx context.Context, d digest.Digest) (io.ReadSeekCloser, error) // a blob that the repository holds
 }

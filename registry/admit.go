@@ -1,0 +1,98 @@
+package registry
+
+import (
+	"context"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/entrepot/entrepot/storage/journal"
+	"github.com/entrepot/entrepot/storage/kv"
+)
+
+// verdicts are those of all admissions about one push.
+type verdicts []Verdict
+
+// admit asks the admissions in turn about a push.
+func (r *Registry) admit(ctx context.Context, p Push) (verdicts, error) {
+	p.Open = func(ctx context.Context, d digest.Digest) (io.ReadSeekCloser, error) {
+		_, content, err := r.OpenBlob(ctx, p.Repo, d)
+		return content, err
+	}
+	var all verdicts
+	for _, a := range r.admissions {
+		v, err := a.Admit(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// tagGuard is asked before a tag is set; was is what it named until now, nil if there was no such tag. A tag may stay where it is.
+type tagGuard func(tag string, was *Stored) (stays bool, err error)
+
+// anyTag lets every tag be set.
+func anyTag(string, *Stored) (bool, error) { return false, nil }
+
+// guard asks the caller's own guard, and then each verdict.
+func (all verdicts) guard(ctx context.Context, tx kv.Tx, own Guard) tagGuard {
+	return func(tag string, was *Stored) (bool, error) {
+		if was != nil {
+			if err := own.ask(tag, *was); err != nil {
+				return false, err
+			}
+		}
+		for _, v := range all {
+			if v.Tag == nil {
+				continue
+			}
+			if stays, err := v.Tag(ctx, tx, tag, was); err != nil || stays {
+				return stays, err
+			}
+		}
+		return false, nil
+	}
+}
+
+func (all verdicts) record(ctx context.Context, tx kv.Tx, now Stored) error {
+	for _, v := range all {
+		if v.Record == nil {
+			continue
+		}
+		if err := v.Record(ctx, tx, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayRemove asks the caller's own guard and the admissions before something goes.
+func (r *Registry) mayRemove(ctx context.Context, tx kv.Tx, own Guard, repo, tag string, was Stored) error {
+	if err := own.ask(tag, was); err != nil {
+		return err
+	}
+	for _, a := range r.admissions {
+		if err := a.Remove(ctx, tx, repo, tag, was); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SetTag lets a tag name a manifest that the repository has, in the transaction of an admission, which is not asked about it.
+func SetTag(ctx context.Context, tx kv.Tx, repo, tag string, now Stored) error {
+	before, moved, err := moveTag(ctx, tx, repo, tag, now, anyTag)
+	if err == nil && moved {
+		journal.Append(ctx, tx, journal.Event{
+			Action: "tag.set", Repo: repo, Tag: tag, Digest: string(now.Digest), MediaType: now.MediaType, Size: now.Size, From: string(before), Result: "ok",
+		})
+	}
+	return err
+}
+
+// TagIn returns what a tag names, as a transaction sees it; kv.ErrNotFound if there is no such tag.
+func TagIn(ctx context.Context, tx kv.Tx, repo, tag string) (Stored, error) {
+	return tagged(ctx, tx, repo, tag)
+}
