@@ -37,7 +37,8 @@ func (c challenger) header(h http.Header, r *http.Request, on string, action aut
 	switch {
 	case errors.Is(err, auth.ErrWrong):
 		value += `,error="invalid_token"`
-	case errors.As(err, &refusal) && refusal.Narrow:
+	case errors.As(err, &refusal) && (refusal.Narrow || len(r.Header["Authorization"]) > 0):
+		// Also of a token for nobody in particular: without this word containerd asks again and again.
 		value += `,error="insufficient_scope"`
 	}
 	h.Set("WWW-Authenticate", value)

@@ -13,12 +13,23 @@ import (
 // verdicts are those of all admissions about one push.
 type verdicts []Verdict
 
+// Again returns a push as it would be if what a tag names were pushed now, for an admission that begins later than the registry.
+func (r *Registry) Again(ctx context.Context, repo, tag string) (Push, Stored, error) {
+	now, err := r.Stored(ctx, repo, tag)
+	if err != nil {
+		return Push{}, now, err
+	}
+	_, body, err := r.Manifest(ctx, repo, string(now.Digest))
+	if err != nil {
+		return Push{}, now, err
+	}
+	m, _ := readManifest(now.MediaType, now.Digest, body)
+	return r.opened(Push{Repo: repo, Tags: []string{tag}, Manifest: *m, Bytes: body}), now, nil
+}
+
 // admit asks the admissions in turn about a push.
 func (r *Registry) admit(ctx context.Context, p Push) (verdicts, error) {
-	p.Open = func(ctx context.Context, d digest.Digest) (io.ReadSeekCloser, error) {
-		_, content, err := r.OpenBlob(ctx, p.Repo, d)
-		return content, err
-	}
+	p = r.opened(p)
 	var all verdicts
 	for _, a := range r.admissions {
 		v, err := a.Admit(ctx, p)
@@ -28,6 +39,23 @@ func (r *Registry) admit(ctx context.Context, p Push) (verdicts, error) {
 		all = append(all, v)
 	}
 	return all, nil
+}
+
+// opened gives a push the means to look at what it names.
+func (r *Registry) opened(p Push) Push {
+	p.Open = func(ctx context.Context, d digest.Digest) (io.ReadSeekCloser, error) {
+		_, content, err := r.OpenBlob(ctx, p.Repo, d)
+		return content, err
+	}
+	p.Read = func(ctx context.Context, d digest.Digest) (Manifest, error) {
+		desc, body, err := r.Manifest(ctx, p.Repo, string(d))
+		if err != nil {
+			return Manifest{}, err
+		}
+		m, _ := readManifest(desc.MediaType, d, body)
+		return *m, nil
+	}
+	return p
 }
 
 // tagGuard is asked before a tag is set; was is what it named until now, nil if there was no such tag. A tag may stay where it is.
@@ -90,6 +118,16 @@ func SetTag(ctx context.Context, tx kv.Tx, repo, tag string, now Stored) error {
 		})
 	}
 	return err
+}
+
+// ManifestIn returns a stored manifest, as a transaction sees it, for an admission that compares.
+func ManifestIn(ctx context.Context, tx kv.Tx, was Stored) (Manifest, error) {
+	body, err := tx.Get(ctx, keyMan(was.Digest))
+	if err != nil {
+		return Manifest{}, err
+	}
+	m, _ := readManifest(was.MediaType, was.Digest, body)
+	return *m, nil
 }
 
 // TagIn returns what a tag names, as a transaction sees it; kv.ErrNotFound if there is no such tag.

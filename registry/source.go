@@ -62,4 +62,5 @@ type Push struct {
 	Manifest Manifest
 	Bytes    []byte
 	Open     func(ctx context.Context, d digest.Digest) (io.ReadSeekCloser, error) // a blob that the repository holds
+	Read     func(ctx context.Context, d digest.Digest) (Manifest, error)          // a manifest that the repository has
 }

@@ -31,7 +31,13 @@ func (l *Logins) bearer(ctx context.Context, raw string) (auth.Identity, time.Ti
 func (l *Logins) password(ctx context.Context, name, secret, remote string) (auth.Identity, time.Time, error) {
 	counted := l.limits.of(remote, name)
 	if account.IsSecret(secret) || isJWT(secret) {
-		counted = l.limits.of(remote, "") // too long to be guessed; and the name that jobs use is everybody's
+		// These are too long to be guessed and cheap to check, so nobody is kept from showing a good one.
+		who, until, err := l.check(ctx, name, secret)
+		if errors.Is(err, auth.ErrWrong) {
+			_ = l.limits.of(remote, "").take()
+			l.log.Info("login failed", "name", clip(name), "from", remote, "err", err)
+		}
+		return who, until, err
 	}
 	if err := counted.take(); err != nil {
 		return auth.Identity{}, time.Time{}, err

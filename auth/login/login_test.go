@@ -335,11 +335,14 @@ func TestIdentify_limits_failed_attempts(t *testing.T) {
 		}
 	}
 	secret := h.robot("ci-dmp")
-	for range nameBurst * 2 {
+	for range sourceBurst * 2 {
 		_, _ = h.Identify(t.Context(), auth.Credentials{Authorization: basicHeader("ci-dmp", secret[:len(secret)-1]+"!"), Remote: "203.0.113.9"})
 	}
-	if _, err := h.Identify(t.Context(), auth.Credentials{Authorization: basicHeader("ci-dmp", secret), Remote: "203.0.113.10"}); err != nil {
+	if _, err := h.Identify(t.Context(), auth.Credentials{Authorization: basicHeader("ci-dmp", secret), Remote: "203.0.113.9"}); err != nil {
 		t.Errorf("a robot was locked out: %v", err)
+	}
+	if _, err := h.Identify(t.Context(), auth.Credentials{Authorization: basicHeader("somebody", "x"), Remote: "203.0.113.9"}); !errors.As(err, &wait) {
+		t.Errorf("wrong secrets are not counted: %v", err)
 	}
 }
 

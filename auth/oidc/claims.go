@@ -46,6 +46,7 @@ func (c claims) find(name string) (any, bool) {
 }
 
 // texts returns the values of a claim that is a list, or its one value: texts as they are, booleans and numbers as JSON spells them, nothing else.
+// Claims that were no token's may have numbers that are an int.
 func (c claims) texts(name string) []string {
 	v, _ := c.find(name)
 	list, ok := v.([]any)
@@ -71,7 +72,7 @@ func spell(v any) (string, bool) {
 	switch v := v.(type) {
 	case string:
 		return v, true
-	case bool, json.Number:
+	case bool, json.Number, int:
 		return fmt.Sprint(v), true
 	}
 	return "", false

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -27,6 +28,7 @@ type document struct {
 	Authorize    string   `json:"authorization_endpoint"`
 	Token        string   `json:"token_endpoint"`
 	JWKS         string   `json:"jwks_uri"`
+	Userinfo     string   `json:"userinfo_endpoint"`
 	TokenMethods []string `json:"token_endpoint_auth_methods_supported"`
 	SendsIss     bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207
 
@@ -65,7 +67,7 @@ func discover(c *http.Client, issuer string) (*document, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*timeout)
 	defer cancel()
 	var d document
-	text, err := get(ctx, c, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration")
+	text, _, err := get(ctx, c, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration", "")
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +77,9 @@ func discover(c *http.Client, issuer string) (*document, error) {
 	if d.Issuer != issuer {
 		return nil, fmt.Errorf("the issuer calls itself %q, not %q; write it exactly so in the configuration if it is the same", clip(d.Issuer), issuer)
 	}
-	for _, u := range []struct{ what, at string }{{"jwks_uri", d.JWKS}, {"authorization_endpoint", d.Authorize}, {"token_endpoint", d.Token}} {
+	for _, u := range []struct{ what, at string }{
+		{"jwks_uri", d.JWKS}, {"authorization_endpoint", d.Authorize}, {"token_endpoint", d.Token}, {"userinfo_endpoint", d.Userinfo},
+	} {
 		if u.at == "" && u.what != "jwks_uri" {
 			continue // an issuer of nothing but tokens has none
 		}
@@ -83,7 +87,7 @@ func discover(c *http.Client, issuer string) (*document, error) {
 			return nil, fmt.Errorf("the issuer's %s: %w", u.what, err)
 		}
 	}
-	if text, err = get(ctx, c, d.JWKS); err != nil {
+	if text, _, err = get(ctx, c, d.JWKS, ""); err != nil {
 		return nil, err
 	}
 	if d.keys, err = parseKeys(text); err != nil {
@@ -92,27 +96,30 @@ func discover(c *http.Client, issuer string) (*document, error) {
 	return &d, nil
 }
 
-// get returns what is at a URL.
-func get(ctx context.Context, c *http.Client, at string) ([]byte, error) {
+// get returns what is at a URL and its media type. If there is an access token, it is shown (RFC 6750, section 2.1); no error holds it.
+func get(ctx context.Context, c *http.Client, at, accessToken string) (body []byte, kind string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "entrepot")
+	if accessToken != "" {
+		req.Header.Set("Authorization", "Bearer "+accessToken)
+	}
 	res, err := c.Do(req)
 	if err != nil {
-		return nil, err // says what was asked for
+		return nil, "", err // says what was asked for
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("get %s: the answer is %s, not 200 (redirects are not followed)", at, clip(res.Status))
+	if res.StatusCode != http.StatusOK { // the words behind the number are the issuer's and could quote what it was sent
+		return nil, "", fmt.Errorf("get %s: the answer is %d %s, not 200 (redirects are not followed)", at, res.StatusCode, http.StatusText(res.StatusCode))
 	}
-	body, err := readAll(res.Body, maxBody, at)
-	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", at, err)
+	if body, err = readAll(res.Body, maxBody, at); err != nil {
+		return nil, "", fmt.Errorf("get %s: %w", at, err)
 	}
-	return body, nil
+	kind, _, _ = mime.ParseMediaType(res.Header.Get("Content-Type"))
+	return body, kind, nil
 }
 
 // checkURL looks at an address of an issuer. It is https, so that nobody on the way can put other keys there; an issuer on this very machine may use

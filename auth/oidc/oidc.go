@@ -27,10 +27,12 @@
 // with a key that is not known, and once an hour so that withdrawn keys are forgotten; one request at a time, and at most one in ten seconds. While
 // it cannot be reached, the keys last seen are good for a day. No secret and no token is in any error or log line.
 //
+// An ID token may leave a person's name and groups to the issuer's userinfo endpoint. That is asked once at such a login, and only for what the ID
+// token does not say. If it fails, so does the login: nobody comes in under another name, or without their groups, because of that.
+//
 // # What it leaves to others
 //
-// Pages, cookies and sessions; how long a login that was begun may take; limits on attempts; caches of what was verified. Groups are read from the ID
-// token, the issuer's userinfo endpoint is not asked.
+// Pages, cookies and sessions; how long a login that was begun may take; limits on attempts; caches of what was verified.
 package oidc
 
 import (
@@ -38,6 +40,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -63,7 +66,7 @@ type Config struct {
 	ClientSecretFile string   // holds the secret; read at each login. Empty for a public client
 	Scopes           []string // what to ask for besides openid; profile and email if nil
 	UserClaim        string   // the claim they are named by. Empty: preferred_username, else email if it is verified, else sub
-	GroupsClaim      string   // the claim with their groups, a list or one string; empty for none
+	GroupsClaim      string   // the claim with their groups, a list or one string; empty for none. Both are of the ID token, or else of userinfo
 	GroupsPrefix     string   // put before each group's name
 
 	Now  func() time.Time // time.Now if nil
@@ -86,6 +89,7 @@ type Provider struct {
 	published              *published // nil with a file of keys
 	now                    func() time.Time
 	log                    *slog.Logger
+	warned                 atomic.Pointer[time.Time] // when it was last said that a token lives long
 }
 
 // Issuer returns the iss of the tokens that are this provider's.

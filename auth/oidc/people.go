@@ -58,6 +58,9 @@ func (p *Provider) Begin(ctx context.Context, redirectURI string) (Started, erro
 // Finish ends a login: state, code and iss are the parameters of those names that the browser came back to redirectURI with; iss is empty if there was
 // none (RFC 9207). It returns auth.ErrWrong, wrapped with the reason, if this is not the answer to what was started or the issuer's word is not
 // good; any other error is a fault of the issuer's or of the configuration. A login can be finished once.
+//
+// What the ID token does not say of a person's name and groups, the issuer's userinfo endpoint is asked for, if there is one: once, with the access
+// token (OpenID Connect Core 1.0, section 5.3).
 func (p *Provider) Finish(ctx context.Context, started Started, redirectURI, state, code, iss string) (Person, error) {
 	d, config, err := p.endpoints(ctx, redirectURI)
 	if err != nil {
@@ -89,6 +92,9 @@ func (p *Provider) Finish(ctx context.Context, started Started, redirectURI, sta
 	}
 	if err := checkIDToken(t, config.ClientID, started.Nonce, got.AccessToken); err != nil {
 		return Person{}, p.wrong("the ID token: %v", err)
+	}
+	if err := p.complete(ctx, d, t, got.AccessToken); err != nil {
+		return Person{}, err
 	}
 	return p.person(t)
 }
@@ -174,20 +180,31 @@ func hashOf(accessToken, alg string) string {
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
+// naming returns the claim that somebody with these claims is named by.
+func (p *Provider) naming(c claims) string {
+	if p.userClaim != "" {
+		return p.userClaim
+	}
+	if name, _ := c.text("preferred_username"); name != "" {
+		return "preferred_username"
+	}
+	if email, _ := c.text("email"); email != "" && isVerified(c) {
+		return "email"
+	}
+	return "sub"
+}
+
+// isVerified tells whether the issuer has made sure of the email.
+func isVerified(c claims) bool {
+	verified, _ := c.text("email_verified")
+	return verified == "true"
+}
+
 // person returns who it is that an ID token was made for.
 func (p *Provider) person(t *token) (Person, error) {
-	claim := p.userClaim
-	verified, _ := t.claims.text("email_verified")
-	if claim == "" {
-		claim = "sub"
-		if name, ok := t.claims.text("preferred_username"); ok && name != "" {
-			claim = "preferred_username"
-		} else if email, ok := t.claims.text("email"); ok && email != "" && verified == "true" {
-			claim = "email"
-		}
-	}
+	claim := p.naming(t.claims)
 	subject, _ := t.claims.text("sub")
-	if claim == "email" && verified != "true" {
+	if claim == "email" && !isVerified(t.claims) {
 		return Person{}, p.wrong("%q cannot be named: the issuer has not verified the email (email_verified)", clip(subject))
 	}
 	name, err := p.nameOf(t.claims, claim)

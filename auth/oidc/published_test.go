@@ -175,6 +175,7 @@ func TestPublished_what_issuers_do_wrong(t *testing.T) {
 		{"a login page that is a script", "authorization_endpoint", func(i *oidctest.Issuer) {
 			i.Publish(map[string]any{"authorization_endpoint": "javascript:alert(1)"})
 		}},
+		{"userinfo without TLS", "userinfo_endpoint", func(i *oidctest.Issuer) { i.Publish(map[string]any{"userinfo_endpoint": "http://192.0.2.1/me"}) }},
 		{"keys in a file", "jwks_uri", func(i *oidctest.Issuer) { i.Publish(map[string]any{"jwks_uri": "file:///etc/passwd"}) }},
 		{"keys that are not there", "404", func(i *oidctest.Issuer) { i.Publish(map[string]any{"jwks_uri": i.URL + "/none"}) }},
 		{"keys that are none", "no public key", func(i *oidctest.Issuer) {

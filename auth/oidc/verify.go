@@ -51,16 +51,26 @@ func (p *Provider) Verify(ctx context.Context, rawJWT string) (auth.Identity, ti
 		return auth.Identity{}, time.Time{}, p.wrong("%q cannot be named: %v", clip(subject), err)
 	}
 	if t.lifetime > tooLong {
-		p.log.Warn("a token lives very long; make its issuer give out shorter ones", "name", name, "lifetime", t.lifetime)
+		p.warn(name, t.lifetime)
 	}
 	return auth.Identity{Kind: p.kind, Name: name, Grants: grants}, t.until, nil
+}
+
+// warn says, but not more than once an hour, that a token lives long: jobs show theirs all the time.
+func (p *Provider) warn(name string, lifetime time.Duration) {
+	now, last := p.now(), p.warned.Load()
+	if last != nil && now.Sub(*last) < time.Hour || !p.warned.CompareAndSwap(last, &now) {
+		return
+	}
+	const what = "a token lives very long; make its issuer give out shorter ones (this is said at most once an hour)"
+	p.log.Warn(what, "issuer", p.issuer, "name", name, "lifetime", lifetime)
 }
 
 // nameOf returns the name that a claim gives.
 func (p *Provider) nameOf(c claims, claim string) (string, error) {
 	value, ok := c.text(claim)
 	if !ok || value == "" {
-		return "", fmt.Errorf("the token has no claim %s", claim)
+		return "", fmt.Errorf("there is no claim %s", claim)
 	}
 	name := value + "@" + p.name
 	return name, auth.CheckName(name)
@@ -153,12 +163,31 @@ func (p *Provider) checkSignature(ctx context.Context, raw string) (*token, erro
 
 // checkClaims looks at what all tokens say (RFC 7519, section 4.1) and fills in the token's times.
 func (p *Provider) checkClaims(t *token, audience string) error {
-	if iss, _ := t.claims["iss"].(string); iss != p.issuer {
+	if err := p.checkSource(t.claims, audience); err != nil {
+		return err
+	}
+	if err := p.checkTimes(t); err != nil {
+		return err
+	}
+	if t.until.IsZero() {
+		return errors.New("it has no exp, so it would never end")
+	}
+	return nil
+}
+
+// checkSource looks at whom something signed is from and for.
+func (p *Provider) checkSource(c claims, audience string) error {
+	if iss, _ := c["iss"].(string); iss != p.issuer {
 		return errors.New("its issuer is another one")
 	}
-	if aud := t.claims.texts("aud"); !slices.Contains(aud, audience) {
+	if aud := c.texts("aud"); !slices.Contains(aud, audience) {
 		return fmt.Errorf("its aud is %s, not %q", clip(fmt.Sprintf("%q", aud)), audience)
 	}
+	return nil
+}
+
+// checkTimes looks at whether now is a token's time, and fills that in. One without an end stays without.
+func (p *Provider) checkTimes(t *token) error {
 	exp, err1 := t.claims.time("exp")
 	nbf, err2 := t.claims.time("nbf")
 	iat, err3 := t.claims.time("iat")
@@ -167,9 +196,7 @@ func (p *Provider) checkClaims(t *token, audience string) error {
 	}
 	now := p.now()
 	switch {
-	case exp.IsZero():
-		return errors.New("it has no exp, so it would never end")
-	case !now.Before(exp):
+	case !exp.IsZero() && !now.Before(exp):
 		return fmt.Errorf("it ended at %s", exp.UTC().Format(time.RFC3339))
 	case nbf.After(now.Add(leeway)):
 		return fmt.Errorf("it is not good before %s; do the clocks agree?", nbf.UTC().Format(time.RFC3339))
@@ -180,7 +207,7 @@ func (p *Provider) checkClaims(t *token, audience string) error {
 	if iat.IsZero() {
 		iat = nbf
 	}
-	if !iat.IsZero() {
+	if !iat.IsZero() && !exp.IsZero() {
 		t.lifetime = exp.Sub(iat)
 	}
 	return nil

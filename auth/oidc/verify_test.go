@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -375,15 +376,34 @@ func TestVerify_grants_all_that_is_bound(t *testing.T) {
 func TestVerify_warns_of_tokens_that_live_long(t *testing.T) {
 	issuer := oidctest.Start(t)
 	var log logs
-	p := provider(t, issuer, func(c *Config) { c.Log = log.logger() })
+	clock := newClock()
+	p := provider(t, issuer, func(c *Config) { c.Log, c.Now = log.logger(), clock.now })
 	verify(t, p, issuer.Sign(job()), "ok", "")
 	if log.String() != "" {
 		t.Errorf("an ordinary token is worth a line: %s", log.String())
 	}
-	long := issuer.Sign(with(job(), map[string]any{"exp": time.Now().Add(25 * time.Hour).Unix()}))
+	long := issuer.Sign(with(job(), map[string]any{"iat": clock.now().Unix(), "exp": clock.now().Unix() + 30*3600}))
 	verify(t, p, long, "ok", "")
-	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "job@corp") || strings.Contains(log.String(), long) {
-		t.Errorf("want a warning with the name and without the token: %q", log.String())
+	for _, want := range []string{"level=WARN", "job@corp", "lifetime=30h", issuer.URL} {
+		if !strings.Contains(log.String(), want) || strings.Contains(log.String(), long) {
+			t.Errorf("want a warning with %s and without the token: %q", want, log.String())
+		}
+	}
+	for _, c := range []struct {
+		later time.Duration
+		lines int
+	}{
+		{0, 1}, {time.Hour - time.Second, 1}, {time.Second, 2}, {time.Minute, 2}, {3 * time.Hour, 3},
+	} {
+		clock.add(c.later)
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() { verify(t, p, long, "ok", "") })
+		}
+		all.Wait()
+		if n := strings.Count(log.String(), "lives very long"); n != c.lines {
+			t.Errorf("after %s more there are %d warnings, want %d", c.later, n, c.lines)
+		}
 	}
 }
 

@@ -184,7 +184,8 @@ type OIDCProvider struct {
 	// What the registry asks to know about people who log in, besides openid. Empty means profile and email.
 	Scopes []string `yaml:"scopes"`
 
-	// The claim with a person's name. Empty means preferred_username, or else email if it is verified, or else sub.
+	// The claim with a person's name. Empty means preferred_username, or else email if it is verified, or else sub. What is not in the ID token is asked of
+	// the issuer's userinfo endpoint, if it has one; the same holds for groups.
 	UserClaim string `yaml:"userClaim"`
 
 	// The claim with a person's groups. Empty means that the issuer says nothing about groups.

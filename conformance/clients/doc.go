@@ -1,5 +1,5 @@
 // Package clients runs real clients against the true program: Docker Engine, containerd, podman, buildah, skopeo, oras, crane,
-// regctl, helm, notation and the public conformance suite, each as its user would type it.
+// regctl, helm, notation, curl and the public conformance suite, each as its user would type it.
 //
 //	make tools      # the clients that are built with Go; the others come from Debian
 //	make clients    # as root: container engines mount file systems
@@ -7,6 +7,9 @@
 // The tests carry the build tag clients, so that `go test ./...` needs neither root nor engines. None of them skips: a client that
 // is missing fails its test with the line that installs it. Each test has its own registry, its own engine and a private folder,
 // talks to loopback only and ends by its own pid what it started.
+//
+// The files login_* are about a registry that knows people, behind a certificate of an authority that only the test's clients trust (guard): each
+// client logs in, is let in where it may go, and says so where it may not.
 //
 // CLIENTS_REGISTRY=host:port points the sessions at a registry that already runs, to tell a client's own trouble from ours.
 // CLIENTS_CONTAINERD=2 runs the nodes on containerd 2 (make tools-extra) instead of the packaged release.

@@ -65,10 +65,11 @@ func (s *session) background(ready func() bool, name string, args ...string) {
 	})
 }
 
-// docker starts a Docker Engine of the test's own, with the settings of a daemon.json, and returns a session that talks to it.
-func docker(t *testing.T, settings map[string]any) *session {
+// docker starts a Docker Engine of the test's own, with the settings of a daemon.json, and returns a session that talks to it. Both have the
+// variables given in their environment.
+func docker(t *testing.T, settings map[string]any, env ...string) *session {
 	t.Helper()
-	s := newSession(t)
+	s := newSession(t, env...)
 	s.env = append(s.env, "DOCKER_HOST=unix://"+s.dir+"/d.sock", "DOCKER_CONFIG="+s.dir+"/cfg",
 		// The engine takes containerd's shim and runc from the PATH and needs those of its own release.
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin")

@@ -16,6 +16,7 @@ var debian = map[string]string{
 	"buildah":    "buildah",
 	"containerd": "containerd",
 	"ctr":        "containerd",
+	"curl":       "curl",
 	"docker":     "docker.io",
 	"dockerd":    "docker.io",
 	"podman":     "podman",
@@ -25,6 +26,9 @@ var debian = map[string]string{
 // client returns the path of a client; a client that is missing fails the test with the line that installs it.
 func client(t *testing.T, name string) string {
 	t.Helper()
+	if name == "entrepot" {
+		return program.Build(t)
+	}
 	pkg, packaged := debian[name]
 	if pkg == "containerd" && newest() {
 		path := filepath.Join(program.Root(), ".cache", "tools", "containerd2", name)

@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -153,8 +152,14 @@ func newImage(t *testing.T, words ...string) image {
 // push uploads the image with plain requests: a POST and a PUT for each blob, a PUT for the manifest under each tag.
 func (i image) push(t *testing.T, addr, repo string, tags ...string) {
 	t.Helper()
+	i.pushAs(t, caller{base: "http://" + addr}, repo, tags...)
+}
+
+// pushAs is push by somebody in particular.
+func (i image) pushAs(t *testing.T, who caller, repo string, tags ...string) {
+	t.Helper()
 	for _, b := range i.blobs {
-		res := send(t, http.MethodPost, "http://"+addr+"/v2/"+repo+"/blobs/uploads/", "", nil, http.StatusAccepted)
+		res := who.send(t, http.MethodPost, "/v2/"+repo+"/blobs/uploads/", "", nil, http.StatusAccepted)
 		at, err := res.Location()
 		if err != nil {
 			t.Fatal(err)
@@ -162,10 +167,10 @@ func (i image) push(t *testing.T, addr, repo string, tags ...string) {
 		q := at.Query()
 		q.Set("digest", digest.FromBytes(b).String())
 		at.RawQuery = q.Encode()
-		send(t, http.MethodPut, at.String(), "application/octet-stream", b, http.StatusCreated)
+		who.send(t, http.MethodPut, at.RequestURI(), "application/octet-stream", b, http.StatusCreated)
 	}
 	for _, tag := range tags {
-		send(t, http.MethodPut, "http://"+addr+"/v2/"+repo+"/manifests/"+url.PathEscape(tag), ocispec.MediaTypeImageManifest, i.manifest, http.StatusCreated)
+		who.send(t, http.MethodPut, "/v2/"+repo+"/manifests/"+url.PathEscape(tag), ocispec.MediaTypeImageManifest, i.manifest, http.StatusCreated)
 	}
 }
 
@@ -234,26 +239,4 @@ func squeeze(t *testing.T, b []byte) []byte {
 		t.Fatal(err)
 	}
 	return z.Bytes()
-}
-
-// send makes one request that has to be answered with the wanted status.
-func send(t *testing.T, method, to, contentType string, body []byte, want int) *http.Response {
-	t.Helper()
-	req, err := http.NewRequest(method, to, bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	res, err := (&http.Client{Timeout: patience}).Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, _ := io.ReadAll(res.Body)
-	if res.StatusCode != want {
-		t.Fatalf("%s %s: %s, want %d\n%s", method, to, res.Status, want, text)
-	}
-	return res
 }

@@ -10,9 +10,7 @@ import (
 // containers returns a session of podman, buildah and skopeo with storage of its own. The registry is a mirror of docker.io too.
 func containers(t *testing.T, r string) *session {
 	t.Helper()
-	s := newSession(t)
-	// In HOME, where all three look: skopeo heeds no variable for it.
-	s.write(".config/containers/registries.conf", `[[registry]]
+	return storage(t, `[[registry]]
 location = "`+r+`"
 insecure = true
 [[registry]]
@@ -22,18 +20,26 @@ location = "docker.io"
 location = "`+r+`"
 insecure = true
 `)
+}
+
+// storage returns a session of the three with a storage and logins of its own, and with these settings for registries.
+func storage(t *testing.T, registries string) *session {
+	t.Helper()
+	s := newSession(t)
+	// In HOME, where all three look: skopeo heeds no variable for it.
+	s.write(".config/containers/registries.conf", registries)
 	s.write(".config/containers/policy.json", `{"default":[{"type":"insecureAcceptAnything"}]}`)
 	driver := "overlay"
 	if stacked(t, s.dir) {
 		driver = "vfs"
 	}
-	storage := s.write("storage.conf", `[storage]
+	config := s.write("storage.conf", `[storage]
 driver = "`+driver+`"
 graphroot = "`+s.dir+`/root"
 runroot = "`+s.dir+`/run"
 `)
 	auth := s.write("auth.json", "{}")
-	s.env = append(s.env, "CONTAINERS_STORAGE_CONF="+storage, "REGISTRY_AUTH_FILE="+auth, "TMPDIR="+s.dir)
+	s.env = append(s.env, "CONTAINERS_STORAGE_CONF="+config, "REGISTRY_AUTH_FILE="+auth, "TMPDIR="+s.dir)
 	return s
 }
 

@@ -69,7 +69,7 @@ func TestReadmeTour(t *testing.T) {
 			lines++
 		}
 	}
-	if len(blocks) != 5 || lines < 20 {
+	if len(blocks) != 6 || lines < 30 {
 		t.Fatalf("only %d lines in %d tours were found in README.md: has its form changed?", lines, len(blocks))
 	}
 }

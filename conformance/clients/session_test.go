@@ -12,7 +12,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,6 +64,11 @@ func newSession(t *testing.T, env ...string) *session {
 	return &session{t: t, dir: dir, env: append([]string{"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir}, env...)}
 }
 
+// with is the same session with more variables in its environment.
+func (s *session) with(env ...string) *session {
+	return &session{t: s.t, dir: s.dir, env: append(slices.Clone(s.env), env...)}
+}
+
 // run types a command that has to succeed and returns its standard output.
 func (s *session) run(name string, args ...string) string {
 	s.t.Helper()
@@ -81,7 +88,13 @@ func (s *session) pipe(stdin, name string, args ...string) string {
 // fails types a command that has to fail and returns all that it printed.
 func (s *session) fails(name string, args ...string) string {
 	s.t.Helper()
-	_, all, err := s.try("", name, args...)
+	return s.failsWith("", name, args...)
+}
+
+// failsWith is fails with something on standard input.
+func (s *session) failsWith(stdin, name string, args ...string) string {
+	s.t.Helper()
+	_, all, err := s.try(stdin, name, args...)
 	if err == nil {
 		s.t.Fatalf("$ %s %s\n%sit succeeded and should not have", name, strings.Join(args, " "), all)
 	}
@@ -98,13 +111,33 @@ func (s *session) try(stdin, name string, args ...string) (out, all string, err 
 	cmd.Stdin = strings.NewReader(stdin)
 	// A client may leave a helper behind that holds the pipes; the session does not wait for it.
 	cmd.WaitDelay = 5 * time.Second
-	var only, both bytes.Buffer
+	var only bytes.Buffer
+	var both transcript
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&only, &both), &both
 	err = cmd.Run()
 	if ctx.Err() != nil {
 		err = fmt.Errorf("it was still running after %v", patience)
 	}
 	return only.String(), both.String(), err
+}
+
+// transcript gathers what a command writes to both its outputs, which come at the same time.
+type transcript struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (w *transcript) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text = append(w.text, p...)
+	return len(p), nil
+}
+
+func (w *transcript) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return string(w.text)
 }
 
 // write puts a file into the session's folder and returns its path.

@@ -26,7 +26,7 @@ type house struct {
 var local = who{"local", "local's password"}
 
 // build starts a provider and a registry that believes it, in four ways: as corp, with a secret; as native, by PKCE alone; as discreet, which tells
-// little; and as broken, with a wrong secret. Before the registry starts something may happen to the provider.
+// little in its ID tokens; and as broken, with a wrong secret. Before the registry starts something may happen to the provider.
 func build(t *testing.T, before func(*provider)) *house {
 	t.Helper()
 	addr := free(t)
@@ -51,7 +51,7 @@ auth:
   oidc:
     - {name: corp, issuer: %[2]q, clientID: %[3]q, clientSecretFile: %[4]q, groupsClaim: groups, groupsPrefix: 'corp:'}
     - {name: native, issuer: %[2]q, clientID: %[5]q}
-    - {name: discreet, issuer: %[2]q, clientID: %[6]q, clientSecretFile: %[4]q}
+    - {name: discreet, issuer: %[2]q, clientID: %[6]q, clientSecretFile: %[4]q, groupsClaim: groups, groupsPrefix: 'discreet:'}
     - {name: broken, issuer: %[2]q, clientID: %[3]q, clientSecretFile: %[7]q}
     - name: jobs
       issuer: %[2]q
@@ -125,11 +125,13 @@ func TestPeople_log_in(t *testing.T) {
 		person *storage.User
 		name   string
 		groups []string
+		asked  int // for userinfo: only if something is missing in the ID token
 	}{
-		{"corp", alice, "alice@corp", []string{"corp:dmp", "corp:everybody"}},
-		{"corp", carol, "carol@corp.example.com@corp", []string{"corp:ops"}},
-		{"native", alice, "alice@native", nil},
-		{"discreet", alice, "id-alice@discreet", nil}, // by sub, as nothing else is in the ID token
+		{"corp", alice, "alice@corp", []string{"corp:dmp", "corp:everybody"}, 0},
+		{"corp", carol, "carol@corp.example.com@corp", []string{"corp:ops"}, 0},
+		{"native", alice, "alice@native", nil, 0},
+		{"discreet", alice, "alice@discreet", []string{"discreet:dmp", "discreet:everybody"}, 1},
+		{"discreet", carol, "carol@corp.example.com@discreet", []string{"discreet:ops"}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -142,6 +144,13 @@ func TestPeople_log_in(t *testing.T) {
 			got := into[identity](b.open(h.registry.URL+"/api/v1/auth/whoami", "").want(200))
 			if got.Kind != "user" || got.Name != c.name || !slices.Equal(got.Groups, c.groups) {
 				t.Errorf("%s is %s with the groups %q, want user:%s with %q", c.person.Username, got, got.Groups, c.name, c.groups)
+			}
+			asked := h.provider.asked()
+			for _, token := range asked {
+				h.registry.secret(token)
+			}
+			if len(asked) != c.asked {
+				t.Errorf("the provider was asked for userinfo %d times, want %d", len(asked), c.asked)
 			}
 			b.post(h.registry.URL+"/auth/logout", "").want(204)
 			if name := h.name(b); name != "" || b.cookie(h.registry.URL, "entrepot_session") != "" {

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -19,7 +21,7 @@ const (
 	web       = "registry" // has a secret
 	webSecret = "s3cret +/%41:&=ü of registry"
 	native    = "registry-native"              // has none, so there is only PKCE
-	discreet  = "registry-discreet"            // its ID tokens say nothing of people but their sub
+	discreet  = "registry-discreet"            // its ID tokens say nothing of people but their sub; userinfo does
 	audience  = "https://registry.example.com" // whom tokens of jobs are for; as a client, it gets ID tokens for itself
 
 	runner       = "sid1" // the one client of the example that may use client_credentials
@@ -64,6 +66,9 @@ type provider struct {
 
 	callback string       // the one address that it leads browsers back to
 	handler  http.Handler // nil while it is down
+
+	mu    sync.Mutex
+	shown []string // access tokens that it was asked for userinfo with
 }
 
 // serving is held for reading by requests and for writing while providers come and go: setting up the example changes variables of its package.
@@ -81,12 +86,24 @@ func provide(t *testing.T, registry string) *provider {
 }
 
 func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/userinfo" {
+		p.mu.Lock()
+		p.shown = append(p.shown, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+		p.mu.Unlock()
+	}
 	serving.RLock()
 	defer serving.RUnlock()
 	if p.handler == nil {
 		panic(http.ErrAbortHandler) // hangs up
 	}
 	p.handler.ServeHTTP(w, r)
+}
+
+// asked returns the access tokens that it was asked for userinfo with.
+func (p *provider) asked() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.shown)
 }
 
 // up starts it, with keys that it never had before and none of its memories.
@@ -131,6 +148,12 @@ func (s *store) SetUserinfoFromRequest(ctx context.Context, info *zitadel.UserIn
 		info.AppendClaims("groups", groups[token.GetSubject()])
 	}
 	return s.Storage.SetUserinfoFromRequest(ctx, info, token, scopes)
+}
+
+// SetUserinfoFromToken is what the userinfo endpoint says, to every client.
+func (s *store) SetUserinfoFromToken(ctx context.Context, info *zitadel.UserInfo, tokenID, subject, origin string) error {
+	info.AppendClaims("groups", groups[subject])
+	return s.Storage.SetUserinfoFromToken(ctx, info, tokenID, subject, origin)
 }
 
 func (s *store) ClientCredentials(ctx context.Context, id, secret string) (op.Client, error) {

@@ -34,7 +34,13 @@ func (a *API) getTags(w http.ResponseWriter, r *http.Request, c door.Call) error
 }
 
 // getCatalog lists the repositories that the caller may pull from.
+//
+// Most clients send their credentials only when they are asked to: where somebody could log in, whoever has not is asked to, even if there is something for
+// everybody to see. A token for nobody in particular is enough.
 func (a *API) getCatalog(w http.ResponseWriter, r *http.Request, c door.Call) error {
+	if err := c.Ask(r.Context(), auth.Enter, ""); err != nil {
+		return err
+	}
 	n, last, err := page(c)
 	if err != nil {
 		return err

@@ -7,7 +7,8 @@
 //	answer := issuer.Visit(started.URL)                            // what the browser comes back with: code, state, iss
 //
 // It keeps the rules for the clients' sake: its authorization endpoint wants a state, a nonce and PKCE with S256, its token endpoint the secret, the
-// verifier and the same redirect URI, and a code is good once. It shares no code with what it tests: signatures are made with the standard library.
+// verifier and the same redirect URI, and a code is good once. It has a userinfo endpoint if a test gives it one, and that wants the access token. It
+// shares no code with what it tests: signatures are made with the standard library.
 package oidctest
 
 import (
@@ -43,6 +44,8 @@ type Issuer struct {
 	person     map[string]any
 	more       map[string]any // claims in ID tokens
 	logins     map[string]login
+	info       map[string]any // what only userinfo says; nil without that endpoint
+	access     map[string]access
 }
 
 // Fault is what is wrong with an issuer.
@@ -55,6 +58,7 @@ const (
 	Slow            // answers come only when the fault ends
 	Huge            // bodies do not end before 8 MiB
 	Elsewhere       // answers are redirects to /elsewhere on the same server, where everything is served as well
+	Mistaken        // the userinfo endpoint speaks of somebody else; all else is well
 )
 
 // Start starts an issuer that has a key for each of the algorithms (RS256, ES256, EdDSA, …); without any, for ES256, which is quick to make.
@@ -80,7 +84,7 @@ func newIssuer(t testing.TB, algorithms []string) *Issuer {
 	t.Helper()
 	i := &Issuer{
 		ClientID: "entrepot", ClientSecret: "a secret: with +/% in it", t: t,
-		now: time.Now, asked: map[string]int{}, logins: map[string]login{}, mended: make(chan struct{}),
+		now: time.Now, asked: map[string]int{}, logins: map[string]login{}, access: map[string]access{}, mended: make(chan struct{}),
 	}
 	if len(algorithms) == 0 {
 		algorithms = []string{"ES256"}
@@ -93,6 +97,7 @@ func newIssuer(t testing.TB, algorithms []string) *Issuer {
 	routes.HandleFunc("GET /keys", i.serveKeys)
 	routes.HandleFunc("GET /authorize", i.authorize)
 	routes.HandleFunc("POST /token", i.token)
+	routes.HandleFunc("GET /userinfo", i.userinfo)
 	i.server = httptest.NewUnstartedServer(i.faulty(routes))
 	t.Cleanup(func() {
 		i.Break(None)
@@ -123,7 +128,7 @@ func (i *Issuer) Clock(now func() time.Time) {
 	i.now = now
 }
 
-// Asked tells how often a path was asked for: "/.well-known/openid-configuration", "/keys", "/authorize", "/token".
+// Asked tells how often a path was asked for: "/.well-known/openid-configuration", "/keys", "/authorize", "/token", "/userinfo".
 func (i *Issuer) Asked(path string) int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -168,7 +173,12 @@ func (i *Issuer) faulty(next http.Handler) http.Handler {
 func (i *Issuer) discovery(w http.ResponseWriter, _ *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	var userinfo any
+	if i.info != nil {
+		userinfo = i.URL + "/userinfo"
+	}
 	writeJSON(w, http.StatusOK, merged(map[string]any{
+		"userinfo_endpoint":                              userinfo,
 		"issuer":                                         i.URL,
 		"authorization_endpoint":                         i.URL + "/authorize",
 		"token_endpoint":                                 i.URL + "/token",

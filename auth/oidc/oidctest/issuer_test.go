@@ -2,6 +2,7 @@ package oidctest_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -127,6 +128,61 @@ func TestIssuer_keeps_the_rules(t *testing.T) {
 	later := time.Now().Add(2 * time.Minute)
 	if got := show(func(url.Values) { i.Clock(func() time.Time { return later }) }); !strings.Contains(got, "invalid_grant") {
 		t.Errorf("an old code is answered %s", got)
+	}
+}
+
+// TestIssuer_has_userinfo if it is given some, for whoever shows an access token.
+func TestIssuer_has_userinfo(t *testing.T) {
+	i := oidctest.Start(t)
+	i.Person("bob")
+	if op, err := coreos.NewProvider(t.Context(), i.URL); err != nil {
+		t.Fatal(err)
+	} else if at := op.UserInfoEndpoint(); at != "" {
+		t.Errorf("there is userinfo at %q, want none", at)
+	}
+	i.Userinfo(map[string]any{"groups": []string{"dmp"}, "email": nil})
+	op, err := coreos.NewProvider(t.Context(), i.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := oauth2.Config{ClientID: i.ClientID, ClientSecret: i.ClientSecret, Endpoint: op.Endpoint(), RedirectURL: redirect, Scopes: []string{"openid"}}
+	proof := oauth2.GenerateVerifier()
+	back := i.Visit(app.AuthCodeURL("a state of some length", coreos.Nonce("a nonce of some length"), oauth2.S256ChallengeOption(proof)))
+	got, err := app.Exchange(t.Context(), back.Get("code"), oauth2.VerifierOption(proof))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.Person("carol") // comes too late for this token
+	says := func(token *oauth2.Token) (string, map[string]any, error) {
+		info, err := op.UserInfo(t.Context(), oauth2.StaticTokenSource(token))
+		if err != nil {
+			return "", nil, err
+		}
+		var claims map[string]any
+		return info.Subject, claims, info.Claims(&claims)
+	}
+	if sub, claims, err := says(got); err != nil || sub != "id-bob" || fmt.Sprint(claims) != "map[groups:[dmp] sub:id-bob]" {
+		t.Errorf("of %q: %v, %v, want bob's sub and groups", sub, claims, err)
+	}
+	i.Break(oidctest.Mistaken)
+	if sub, _, err := says(got); err != nil || sub == "id-bob" {
+		t.Errorf("mistaken, it speaks of %q, %v, want somebody else", sub, err)
+	}
+	i.Break(oidctest.None)
+	if _, _, err := says(&oauth2.Token{AccessToken: "another"}); err == nil || !strings.Contains(err.Error(), "401") {
+		t.Errorf("another token: %v, want 401", err)
+	}
+	if n := i.Asked("/userinfo"); n != 3 {
+		t.Errorf("asked %d times, want 3", n)
+	}
+	later := time.Now().Add(10 * time.Minute)
+	i.Clock(func() time.Time { return later })
+	if _, _, err := says(&oauth2.Token{AccessToken: got.AccessToken}); err == nil || !strings.Contains(err.Error(), "401") {
+		t.Errorf("an old token: %v, want 401", err)
+	}
+	i.Userinfo(nil)
+	if _, _, err := says(&oauth2.Token{AccessToken: got.AccessToken}); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("without userinfo: %v, want 404", err)
 	}
 }
 

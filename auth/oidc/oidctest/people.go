@@ -112,13 +112,17 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusBadRequest, "invalid_grant")
 		return
 	}
-	access := rand.Text()
-	id, err := i.sign(nil, over(map[string]any{"aud": i.ClientID, "nonce": l.nonce, "at_hash": atHash(access, i.algorithms[0])}, l.person, more))
+	token := rand.Text()
+	says := over(map[string]any{"aud": i.ClientID, "nonce": l.nonce, "at_hash": atHash(token, i.algorithms[0])}, l.person, more)
+	id, err := i.sign(nil, says)
 	if err != nil {
 		http.Error(w, fmt.Sprint(err), http.StatusInternalServerError)
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": 300, "id_token": id})
+	i.mu.Lock()
+	i.access[token] = access{says["sub"], i.now().Add(5 * time.Minute)}
+	i.mu.Unlock()
+	writeJSON(w, http.StatusOK, map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": 300, "id_token": id})
 }
 
 // knows tells whether the client has shown the secret, in the header or in the form (RFC 6749, section 2.3.1).
