@@ -1,20 +1,35 @@
 package artifacts
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/entrepot/entrepot/artifacts/version"
 )
 
-// promised matches the tags of a component that mean something: a version (SemVer 2.0.0, with an optional v, and _ for + as Helm writes it), the version of
-// one format or of all, a commit, a domain tag, and latest.
-var promised = regexp.MustCompile(`^(?:` +
-	`(?:deb-|generic-|release-)?v?(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)(?:-[0-9A-Za-z.-]+)?(?:_[0-9A-Za-z.-]+)?` +
-	`|commit-[0-9a-f]{7,64}` +
-	`|[a-z0-9-]+\.[a-z][a-z0-9-]*` +
-	`|latest)$`)
+// IsComponent tells whether a repository is a component: <domain>/<group>/<service>.
+func IsComponent(repo string) bool { return strings.Count(repo, "/") == 2 }
 
-// Component tells whether a repository is a component: <domain>/<group>/<service>.
-func Component(repo string) bool { return strings.Count(repo, "/") == 2 }
+// isGroup tells whether a repository is a group: <domain>/<group>.
+func isGroup(repo string) bool { return strings.Count(repo, "/") == 1 }
 
 // Scratch tells whether a tag is one that people use as they like: in a component whatever promises nothing, anywhere else every tag.
-func Scratch(repo, tag string) bool { return !Component(repo) || !promised.MatchString(tag) }
+func Scratch(repo, tag string) bool {
+	if !IsComponent(repo) {
+		return true
+	}
+	_, promises := version.ParseTag(tag)
+	return !promises
+}
+
+// formats says which kind of artifact a tag of each class names.
+var formats = map[version.TagKind]Kind{
+	version.TagVersion: Docker, version.TagDeb: Deb, version.TagGeneric: Generic, version.TagRelease: Release,
+}
+
+// tagOf returns the tag under which a version has a format.
+func tagOf(format Kind, v version.Version) string {
+	if format == Docker {
+		return v.Tag()
+	}
+	return string(format) + "-" + v.Tag()
+}

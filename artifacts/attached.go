@@ -1,0 +1,220 @@
+package artifacts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/entrepot/entrepot/artifacts/document"
+	"github.com/entrepot/entrepot/registry"
+	"github.com/entrepot/entrepot/storage/kv"
+)
+
+// Attached is a document of a version or of a group, as it was last pushed.
+type Attached struct {
+	Kind     document.Kind `json:"kind"`
+	Digest   digest.Digest `json:"digest"`  // of the manifest that carries it
+	Content  digest.Digest `json:"content"` // of the document itself
+	Text     string        `json:"text"`
+	By       string        `json:"by"`
+	Pushed   time.Time     `json:"pushed"`
+	Findings []Finding     `json:"findings,omitempty"`
+}
+
+// kindsOfDocuments are the documents that are pushed, by the artifact type and the file name that say so.
+var kindsOfDocuments = map[string]document.Kind{
+	TypeBuild: document.KindManifest, TypeMetadata: document.KindMetadata, TypeOwnership: document.KindOwnership, TypePolicy: document.KindPolicy,
+	"manifest.yaml": document.KindManifest, "metadata.yaml": document.KindMetadata, "ownership.yaml": document.KindOwnership, "policy.yaml": document.KindPolicy,
+}
+
+// paper is a document that is being pushed.
+type paper struct {
+	kind    document.Kind
+	text    []byte
+	content digest.Digest
+	parsed  document.Document
+	faults  document.Faults
+}
+
+func (p *paper) file() string { return string(p.kind) + ".yaml" }
+
+// paperOf reads the document that an artifact carries.
+func (k *Catalog) paperOf(ctx context.Context, p registry.Push) (*paper, error) {
+	layers := p.Manifest.Layers
+	if len(layers) != 1 {
+		return nil, invalid(p.Repo, fmt.Sprintf("a document is one file, and this artifact has %d; push each document by itself", len(layers)))
+	}
+	l := layers[0]
+	d := &paper{content: l.Digest}
+	for _, name := range []string{p.Manifest.Descriptor.ArtifactType, l.MediaType, l.Annotations[ocispec.AnnotationTitle], configType(p.Manifest)} {
+		if kind, ok := kindsOfDocuments[name]; ok && d.kind == "" {
+			d.kind = kind
+		}
+	}
+	if d.kind == "" {
+		return nil, invalid(p.Repo, "it is not said which document this is; name the file manifest.yaml, metadata.yaml, ownership.yaml or policy.yaml")
+	}
+	if most := int64(d.kind.MaxSize()); l.Size > most {
+		return nil, invalid(p.Repo, fmt.Sprintf("%s has %d bytes; it may have %d", d.file(), l.Size, most))
+	}
+	content, err := p.Open(ctx, l.Digest)
+	if err != nil {
+		return nil, err
+	}
+	defer content.Close()
+	if d.text, err = io.ReadAll(io.LimitReader(content, int64(d.kind.MaxSize())+1)); err != nil {
+		return nil, fmt.Errorf("read %s: %w", d.file(), err)
+	}
+	d.parsed, d.faults = k.parser.Parse(d.kind, d.text)
+	return d, nil
+}
+
+func configType(m registry.Manifest) string {
+	if m.Config == nil {
+		return ""
+	}
+	return m.Config.MediaType
+}
+
+// admitDocument judges a document as it comes, by itself and by what it is attached to, if that is here. It is refused with all that is wrong.
+func (k *Catalog) admitDocument(ctx context.Context, p registry.Push) (registry.Verdict, error) {
+	d, err := k.paperOf(ctx, p)
+	if err != nil {
+		return registry.Verdict{}, err
+	}
+	all, denied, err := k.judgeNow(ctx, p, d)
+	if err != nil {
+		return registry.Verdict{}, err
+	}
+	if denied {
+		return registry.Verdict{}, refused(p.Repo, d.file(), all)
+	}
+	return registry.Verdict{Record: func(ctx context.Context, tx kv.Tx, now registry.Stored) error {
+		row := Attached{Kind: d.kind, Digest: now.Digest, Content: d.content, Text: string(d.text), By: now.By, Pushed: now.Pushed}
+		switch d.kind {
+		case document.KindOwnership:
+			return k.recordOwner(ctx, tx, p, row, d)
+		case document.KindManifest, document.KindMetadata:
+			return k.recordDocument(ctx, tx, p, row, d)
+		}
+		return nil
+	}}, nil
+}
+
+// judgeNow judges a document by itself and, if what it is about is here, by that: so that all faults are told at once. The transaction judges again, by what
+// is there then.
+func (k *Catalog) judgeNow(ctx context.Context, p registry.Push, d *paper) (all []Finding, denied bool, err error) {
+	if IsComponent(p.Repo) && p.Manifest.Subject != nil {
+		number, format, err := madeOf(ctx, k.index, p.Repo, p.Manifest.Subject.Digest)
+		if err == nil {
+			var v Version
+			if v, err = k.Version(ctx, p.Repo, number); err == nil {
+				return k.judge(ctx, k.index, v, format, d)
+			}
+		}
+		if !errors.Is(err, ErrUnknown) {
+			return nil, false, err
+		}
+	}
+	all, denied = k.findings(d.file(), d.faults)
+	return all, denied, nil
+}
+
+// recordOwner notes who answers for a group. It is pushed to the group's own repository, under the tag ownership.
+func (k *Catalog) recordOwner(ctx context.Context, tx kv.Tx, p registry.Push, row Attached, d *paper) error {
+	if strings.Count(p.Repo, "/") != 1 {
+		return nil
+	}
+	for _, tag := range p.Tags {
+		if tag == "ownership" {
+			row.Findings, _ = k.findings(d.file(), d.faults)
+			return errors.Join(write(tx, keyOwner(p.Repo), row), k.reviewGroup(ctx, tx, p.Repo))
+		}
+	}
+	return nil
+}
+
+// recordDocument links a document to the version that it is about, or keeps it until that arrives.
+func (k *Catalog) recordDocument(ctx context.Context, tx kv.Tx, p registry.Push, row Attached, d *paper) error {
+	if !IsComponent(p.Repo) || p.Manifest.Subject == nil {
+		return nil
+	}
+	subject := p.Manifest.Subject.Digest
+	number, format, err := madeOf(ctx, tx, p.Repo, subject)
+	if errors.Is(err, ErrUnknown) {
+		return write(tx, keyWaiting(p.Repo, string(subject), string(row.Digest)), row)
+	}
+	if err != nil {
+		return err
+	}
+	v, err := read[Version](ctx, tx, keyVersion(p.Repo, number))
+	if err != nil {
+		return err
+	}
+	all, denied, err := k.judge(ctx, tx, v, format, d)
+	if err != nil {
+		return err
+	}
+	if denied {
+		return refused(p.Repo, d.file(), all)
+	}
+	row.Findings = all
+	return k.link(ctx, tx, v, format, row)
+}
+
+// link lets a version have a document, and looks again whether it is good.
+func (k *Catalog) link(ctx context.Context, tx kv.Tx, v Version, format Kind, row Attached) error {
+	what := string(format)
+	if row.Kind == document.KindMetadata {
+		what = "metadata"
+	}
+	if err := write(tx, keyDocument(v.Component, v.Version, what), row); err != nil {
+		return err
+	}
+	return k.review(ctx, tx, v.Component)
+}
+
+// arrived links the documents that were waiting for a manifest. They are here already, so nothing is refused: what is wrong is a finding.
+func (k *Catalog) arrived(ctx context.Context, tx kv.Tx, v Version, format Kind, d digest.Digest) error {
+	from, to := kv.Prefix(prefixWaiting + v.Component + "!" + string(d) + "!")
+	var waiting []Attached
+	for pair, err := range tx.Scan(ctx, from, to) {
+		var row Attached
+		if err == nil {
+			row, err = decode[Attached](pair)
+		}
+		if err != nil {
+			return err
+		}
+		tx.Delete(pair.Key)
+		waiting = append(waiting, row)
+	}
+	for _, row := range waiting {
+		parsed, faults := k.parser.Parse(row.Kind, []byte(row.Text))
+		all, _, err := k.judge(ctx, tx, v, format, &paper{kind: row.Kind, text: []byte(row.Text), content: row.Content, parsed: parsed, faults: faults})
+		if err != nil {
+			return err
+		}
+		row.Findings = all
+		if err := k.link(ctx, tx, v, format, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// madeOf returns which version and format a manifest is, or ErrUnknown.
+func madeOf(ctx context.Context, v kv.View, repo string, d digest.Digest) (number string, format Kind, err error) {
+	row, err := v.Get(ctx, keyMade(repo, string(d)))
+	if errors.Is(err, kv.ErrNotFound) {
+		return "", "", ErrUnknown
+	}
+	number, kind, _ := strings.Cut(string(row), "\t")
+	return number, Kind(kind), err
+}
