@@ -47,6 +47,9 @@ type Identity struct {
 
 	// Via names the credential that all this rests on, so that it can be withdrawn; see account.Store.Alive. Empty: it just ends with its time.
 	Via string
+
+	// Until is when the credential ends that was shown, if that is a token with an end: nothing that is given for it lasts longer. Zero: no such bound.
+	Until time.Time
 }
 
 func (i Identity) String() string {

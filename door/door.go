@@ -299,10 +299,10 @@ func (d *Door) conclude(out *response, r *http.Request, c Call, action auth.Acti
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("request", id), slog.String("method", r.Method), slog.String("path", clip(r.URL.Path)),
+		slog.String("request", id), slog.String("method", r.Method), slog.String("path", clip(auth.Redact(r.URL.Path))),
 		slog.Int("status", out.status), slog.String("who", c.Who.String()), slog.String("from", remote(r)),
 		slog.Int64("bytes", out.bytes), slog.Duration("took", time.Since(began).Round(time.Microsecond)),
-		slog.String("agent", clip(r.UserAgent())),
+		slog.String("agent", clip(auth.Redact(r.UserAgent()))),
 	}
 	if cause != nil {
 		attrs = append(attrs, slog.String("err", cause.Error()))

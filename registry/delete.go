@@ -67,6 +67,11 @@ func (r *Registry) DeleteManifest(ctx context.Context, repo string, d digest.Dig
 		if err != nil {
 			return err
 		}
+		if guard != nil {
+			if was.Needed, err = partOfIndex(ctx, tx, repo, d); err != nil {
+				return err
+			}
+		}
 		if err := r.mayRemove(ctx, tx, guard, repo, "", was); err != nil {
 			return err
 		}
@@ -83,6 +88,39 @@ func (r *Registry) DeleteManifest(ctx context.Context, repo string, d digest.Dig
 		journal.Append(ctx, tx, journal.Event{Action: "manifest.delete", Repo: repo, Digest: string(d), MediaType: was.MediaType, Size: was.Size, Result: "ok"})
 		return nil
 	}), "delete manifest %s of %s", d, repo)
+}
+
+// partOfIndex tells whether an index of the repository is made of the manifest. What merely refers to it does not count.
+func partOfIndex(ctx context.Context, tx kv.Tx, repo string, d digest.Digest) (bool, error) {
+	prefix := of(prefixEdge, string(d), repo)
+	from, to := kv.Prefix(prefix)
+	for pair, err := range tx.Scan(ctx, from, to) {
+		if err != nil {
+			return false, err
+		}
+		parent := digest.Digest(pair.Key[len(prefix):])
+		row, err := tx.Get(ctx, keyRev(repo, parent))
+		if errors.Is(err, kv.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		s, err := parseStored(row)
+		if err != nil {
+			return false, err
+		}
+		m, err := ManifestIn(ctx, tx, s)
+		if err != nil {
+			return false, err
+		}
+		for _, child := range m.Manifests {
+			if child.Digest == d {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 // dropRevision removes all rows by which repo has the manifest, but for the tags that name it, which it returns.

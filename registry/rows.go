@@ -19,6 +19,9 @@ type Stored struct {
 	ocispec.Descriptor // media type, digest, size, artifact type
 	Pushed             time.Time
 	By                 string
+
+	// Needed is told to a Guard about a manifest that is to be removed: another manifest of the repository, an index, is made of it.
+	Needed bool
 }
 
 func (s Stored) row() []byte {

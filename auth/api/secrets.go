@@ -19,6 +19,9 @@ func (a *api) addToken(w http.ResponseWriter, r *http.Request, c door.Call) erro
 	if err := uncut(c, "make tokens"); err != nil {
 		return err
 	}
+	if !c.Who.Until.IsZero() {
+		return &door.Refusal{Answer: door.Denied, Detail: map[string]string{"hint": "a token that ends soon makes none that lasts; log in with the password"}}
+	}
 	return a.newSecret(w, r, c, c.Who.String(), account.PurposeToken)
 }
 
@@ -77,6 +80,11 @@ func (a *api) revoke(w http.ResponseWriter, r *http.Request, c door.Call, owner,
 	}
 	if err != nil {
 		return err
+	}
+	if itself := c.Who.Via == "secret:"+id && c.Who.Until.IsZero(); s.Of == c.Who.String() && !itself {
+		if err := uncut(c, "revoke others"); err != nil {
+			return err
+		}
 	}
 	if err := a.Accounts.RevokeSecret(c.By(r), id); err != nil {
 		return err

@@ -77,7 +77,8 @@ func (a *api) mint(w http.ResponseWriter, r *http.Request, c door.Call, g grant)
 // refreshToken makes a secret for a client that wants to forget the password. Only the registry's own accounts get one: whether somebody else's login
 // still stands is known to the provider alone, so a client asks with the credentials themselves again.
 func (a *api) refreshToken(r *http.Request, c door.Call, client string) (string, error) {
-	if kind, _, _ := strings.Cut(c.Who.Via, ":"); kind != "user" && kind != "secret" {
+	// A token that ends soon buys none that lasts.
+	if kind, _, _ := strings.Cut(c.Who.Via, ":"); kind != "user" && kind != "secret" || !c.Who.Until.IsZero() {
 		return "", nil
 	}
 	_, plain, err := a.Accounts.AddSecret(c.By(r), account.Secret{

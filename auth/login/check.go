@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,18 +25,25 @@ func (l *Logins) bearer(ctx context.Context, raw string) (auth.Identity, time.Ti
 	if errors.Is(err, auth.ErrUnknown) {
 		who, until, err = l.others(ctx, "", raw)
 	}
+	who.Until = until
 	return who, until, unknown(err)
 }
+
+// shared are the names that programs show a token under, of whomever it is: who fails under one of them must not lock out all others.
+var shared = []string{"gitlab-ci-token", "oauth2", "oauth2accesstoken", "token", "<token>"}
 
 // password returns whom a name and a secret belong to. The secret may be a token, too: some clients have but a field for a password.
 func (l *Logins) password(ctx context.Context, name, secret, remote string) (auth.Identity, time.Time, error) {
 	counted := l.limits.of(remote, name)
+	if slices.Contains(shared, name) {
+		counted = l.limits.of(remote, "")
+	}
 	if account.IsSecret(secret) || isJWT(secret) {
 		// These are too long to be guessed and cheap to check, so nobody is kept from showing a good one.
 		who, until, err := l.check(ctx, name, secret)
 		if errors.Is(err, auth.ErrWrong) {
 			_ = l.limits.of(remote, "").take()
-			l.log.Info("login failed", "name", clip(name), "from", remote, "err", err)
+			l.log.Info("login failed", "name", clip(auth.Redact(name)), "from", remote, "err", err)
 		}
 		return who, until, err
 	}
@@ -47,7 +55,7 @@ func (l *Logins) password(ctx context.Context, name, secret, remote string) (aut
 	case err == nil:
 		counted.giveBack()
 	case errors.Is(err, auth.ErrWrong):
-		l.log.Info("login failed", "name", clip(name), "from", remote, "err", err)
+		l.log.Info("login failed", "name", clip(auth.Redact(name)), "from", remote, "err", err)
 	default:
 		counted.giveBack() // nobody was told whether it was right
 	}

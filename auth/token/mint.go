@@ -51,6 +51,9 @@ func (i *Issuer) mint(who auth.Identity, scope auth.Scope) (Minted, error) {
 		return Minted{}, err
 	}
 	end := now.Add(i.c.TTL)
+	if !who.Until.IsZero() && who.Until.Before(end) {
+		end = who.Until // a token does not renew itself
+	}
 	if !k.verifies(end) {
 		end = k.until
 	}

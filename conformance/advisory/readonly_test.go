@@ -125,7 +125,7 @@ func TestPullOnly_EveryChangeIsRefused(t *testing.T) {
 
 	// Back with every right: the upload is as it was left, and nothing new lies in the store.
 	q.Stop()
-	back := wire.At(program.Start(t, program.In(p.Dir)).URL)
+	back := wire.At(program.Start(t, program.In(p.Dir), program.Config("auth: {anonymous: full}\n")).URL)
 	back.Do(t, "GET", u.Path, nil).Want(t, 204).Has(t, "Range", "0-4")
 	for _, a := range attempts {
 		if len(a.body) == 100 {

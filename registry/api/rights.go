@@ -36,7 +36,9 @@ func (a *API) mayRemove(r *http.Request, c door.Call) registry.Guard {
 	}
 	return func(tag string, was registry.Stored) error {
 		hint := "others than who has pushed it need the right to delete"
-		if was.By == c.Who.String() {
+		if was.Needed {
+			hint = "an index is made of this; removing it takes the right to delete"
+		} else if was.By == c.Who.String() {
 			if tag == "" || a.scratch(c.On, tag) {
 				return nil
 			}

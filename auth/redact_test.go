@@ -1,0 +1,19 @@
+package auth
+
+import "testing"
+
+func TestRedact(t *testing.T) {
+	for text, want := range map[string]string{
+		"alice":       "alice",
+		"cloud/dmp/x": "cloud/dmp/x",
+		"content_x":   "content_x",
+		"/api/v1/auth/grants/ent_qzumcm3sdf7csfg7_gydODOyrxbztGOAI6w5WXY7M8K6PTk7-xbuL-DLF1J8": "/api/v1/auth/grants/(a secret)",
+		"x ent_qzumcm3sdf7csfg7_abc y":       "x (a secret) y",
+		"eyJhbGciOiJFZERTQSJ9.eyJzdWIi.c2ln": "(a secret)",
+		"beyJond.the.sea":                    "b(a secret)", // rather one too many
+	} {
+		if got := Redact(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
