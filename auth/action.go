@@ -29,7 +29,8 @@ const (
 
 	Govern     Action = "govern"     // set policies and owners
 	Appoint    Action = "appoint"    // manage robots and grants at all: on the registry, whoever may administer some path
-	Administer Action = "administer" // manage robots and grants on a path; on the registry, users and everything else
+	Administer Action = "administer" // manage robots and grants on a path
+	Manage     Action = "manage"     // manage the registry itself: users and keys
 	AuditOwn   Action = "audit-own"  // read what one has done oneself in the journal
 	Audit      Action = "audit"      // read the journal
 )
@@ -37,7 +38,7 @@ const (
 // Actions are all of them, the weaker of each kind first.
 var Actions = []Action{
 	Knock, Enter, List, Pull, Push, Overwrite, Attach, DeleteOwn, Delete,
-	Request, Approve, Promote, ApproveLast, PromoteLast, Govern, Appoint, Administer, AuditOwn, Audit,
+	Request, Approve, Promote, ApproveLast, PromoteLast, Govern, Appoint, Administer, Manage, AuditOwn, Audit,
 }
 
 // Valid tells whether there is such an action.

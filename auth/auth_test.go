@@ -22,7 +22,7 @@ func TestIdentity_names(t *testing.T) {
 
 // TestRoles is the table of who may do what, written out once more.
 func TestRoles(t *testing.T) {
-	const all = "knock enter list pull push overwrite attach delete-own delete request approve promote approve-last promote-last govern appoint administer audit-own audit"
+	const all = "knock enter list pull push overwrite attach delete-own delete request approve promote approve-last promote-last govern appoint administer manage audit-own audit"
 	for role, want := range map[Role]string{
 		Reader:     "knock enter list pull",
 		NodeRole:   "knock enter list pull",

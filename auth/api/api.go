@@ -77,10 +77,10 @@ func Routes(c Config) []door.Route {
 		route("auth-token-of", base+"/tokens/*", methods{"DELETE": {Action: auth.Enter, Serve: a.revokeToken}}),
 
 		route("auth-users", base+"/users", methods{
-			"GET": {Action: auth.Administer, Serve: a.listUsers}, "POST": {Action: auth.Administer, Serve: a.addUser},
+			"GET": {Action: auth.Manage, Serve: a.listUsers}, "POST": {Action: auth.Manage, Serve: a.addUser},
 		}),
 		route("auth-user", base+"/users/*", methods{
-			"GET": {Action: auth.Administer, Serve: a.getUser}, "PATCH": {Action: auth.Administer, Serve: a.changeUser}, "DELETE": {Action: auth.Administer, Serve: a.removeUser},
+			"GET": {Action: auth.Manage, Serve: a.getUser}, "PATCH": {Action: auth.Manage, Serve: a.changeUser}, "DELETE": {Action: auth.Manage, Serve: a.removeUser},
 		}),
 		route("auth-robots", base+"/robots", methods{
 			"GET": {Action: auth.Appoint, Serve: a.listRobots}, "POST": {Action: auth.Appoint, Serve: a.addRobot},
@@ -96,7 +96,7 @@ func Routes(c Config) []door.Route {
 			"GET": {Action: auth.Appoint, Serve: a.listGrants}, "POST": {Action: auth.Appoint, Serve: a.addGrant},
 		}),
 		route("auth-grant", base+"/grants/*", methods{"DELETE": {Action: auth.Appoint, Serve: a.removeGrant}}),
-		route("auth-rotate", base+"/keys/rotate", methods{"POST": {Action: auth.Administer, Serve: a.rotate}}),
+		route("auth-rotate", base+"/keys/rotate", methods{"POST": {Action: auth.Manage, Serve: a.rotate}}),
 	}
 }
 

@@ -67,11 +67,28 @@ func (a *api) addRobot(w http.ResponseWriter, r *http.Request, c door.Call) erro
 	if err := a.closed("a robot"); err != nil {
 		return err
 	}
+	if err := a.noMore(c, asked.Name); err != nil {
+		return err
+	}
 	robot, err := a.Accounts.AddRobot(c.By(r), account.Robot{Name: asked.Name, On: asked.On, Note: asked.Note})
 	if err != nil {
 		return err
 	}
 	return reply(w, http.StatusCreated, robot)
+}
+
+// noMore refuses to let somebody become a robot that was granted more than this somebody may give away: who has a robot's secret is the robot.
+func (a *api) noMore(c door.Call, name string) error {
+	for _, g := range a.Rules().Granted(auth.Identity{Kind: auth.Robot, Name: name}) {
+		if g.Who == auth.Anyone {
+			continue
+		}
+		if a.Rules().MayAppoint(c.Who, g) != nil {
+			return &door.Refusal{Answer: door.Denied, Detail: map[string]string{
+				"hint": "the robot " + name + " is " + string(g.Role) + " on " + string(g.On) + ", which is more than you may give; ask somebody who may"}}
+		}
+	}
+	return nil
 }
 
 // closed refuses what would close an open registry and leave nobody in it who could manage it.
@@ -94,6 +111,11 @@ func (a *api) changeRobot(w http.ResponseWriter, r *http.Request, c door.Call) e
 	}
 	if err := read(w, r, c, &asked); err != nil {
 		return err
+	}
+	if asked.Disabled != nil && !*asked.Disabled {
+		if err := a.noMore(c, robot.Name); err != nil {
+			return err
+		}
 	}
 	if robot, err = a.Accounts.ChangeRobot(c.By(r), robot.Name, account.RobotChange{Note: asked.Note, Disabled: asked.Disabled}); err != nil {
 		return err
@@ -124,6 +146,9 @@ func (a *api) listSecrets(w http.ResponseWriter, r *http.Request, c door.Call) e
 func (a *api) addSecret(w http.ResponseWriter, r *http.Request, c door.Call) error {
 	robot, err := a.robot(r, c)
 	if err != nil {
+		return err
+	}
+	if err := a.noMore(c, robot.Name); err != nil {
 		return err
 	}
 	return a.newSecret(w, r, c, auth.Robot+":"+robot.Name, account.PurposeSecret)

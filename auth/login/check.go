@@ -36,7 +36,7 @@ var shared = []string{"gitlab-ci-token", "oauth2", "oauth2accesstoken", "token",
 func (l *Logins) password(ctx context.Context, name, secret, remote string) (auth.Identity, time.Time, error) {
 	counted := l.limits.of(remote, name)
 	if slices.Contains(shared, name) {
-		counted = l.limits.of(remote, "")
+		counted = l.limits.of(remote, name+" from "+remote)
 	}
 	if account.IsSecret(secret) || isJWT(secret) {
 		// These are too long to be guessed and cheap to check, so nobody is kept from showing a good one.

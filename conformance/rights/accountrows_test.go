@@ -75,20 +75,20 @@ var accountRows = []row{
 		},
 		answer: func(*cell) want { return want{404, "UNKNOWN"} }},
 
-	{route: "auth-users", method: "GET", do: "administer", there: 200, make: plain("GET", ask.Accounts+"users")},
-	{route: "auth-users", method: "POST", do: "administer", there: 201,
+	{route: "auth-users", method: "GET", do: "manage", there: 200, make: plain("GET", ask.Accounts+"users")},
+	{route: "auth-users", method: "POST", do: "manage", there: 201,
 		make: func(_ *testing.T, c *cell) request {
 			return c.json("POST", "users", map[string]any{"name": "more-of-" + c.name() + "-" + c.next(), "password": password})
 		}},
-	{route: "auth-user", method: "GET", do: "administer", there: 200,
+	{route: "auth-user", method: "GET", do: "manage", there: 200,
 		make: func(t *testing.T, c *cell) request {
 			return request{method: "GET", target: base + "users/" + c.somebody(t)}
 		}},
-	{route: "auth-user", method: "PATCH", do: "administer", there: 200,
+	{route: "auth-user", method: "PATCH", do: "manage", there: 200,
 		make: func(t *testing.T, c *cell) request {
 			return c.json("PATCH", "users/"+c.somebody(t), map[string]any{"groups": []string{"group-" + c.next()}, "disabled": c.n%2 == 0})
 		}},
-	{route: "auth-user", method: "DELETE", do: "administer", there: 204,
+	{route: "auth-user", method: "DELETE", do: "manage", there: 204,
 		make: func(t *testing.T, c *cell) request {
 			r := request{method: "DELETE", target: base + "users/" + c.somebody(t)}
 			c.person = !c.inside() // whoever may deletes it
@@ -142,7 +142,7 @@ var accountRows = []row{
 			return request{method: "DELETE", target: base + "grants/" + id}
 		},
 		answer: ofRobots(204)},
-	{route: "auth-rotate", method: "POST", do: "administer", there: 204,
+	{route: "auth-rotate", method: "POST", do: "manage", there: 204,
 		make: func(_ *testing.T, c *cell) request { return c.json("POST", "keys/rotate", map[string]any{}) }},
 }
 

@@ -24,6 +24,7 @@ promote-last   -       -     -          -   -           yes          -        ye
 govern         -       -     -          -   yes         yes          -        yes
 appoint        -       -     -          -   yes         yes          -        yes
 administer     -       -     -          -   yes         yes          -        yes
+manage         -       -     -          -   -           -            -        yes
 audit-own      -       -     yes        yes yes         yes          yes      yes
 audit          -       -     -          -   yes         yes          yes      yes
 `
