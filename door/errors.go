@@ -66,7 +66,7 @@ func outcome(err error) (out Answer, detail any, cause error) {
 		return tooMany, map[string]string{"hint": wait.Reason}, nil
 	case errors.Is(err, auth.ErrWrong):
 		// docker shows the message and nothing else.
-		return Answer{Unauthorized.Status, Unauthorized.Code, "these credentials are wrong, have ended or were withdrawn"}, map[string]string{"hint": "log in again"}, err
+		return Answer{Unauthorized.Status, Unauthorized.Code, "these credentials are wrong, have ended or were withdrawn"}, map[string]string{"hint": "these credentials are wrong, have ended or were withdrawn; log in again"}, err
 	}
 	return Internal, nil, err
 }
