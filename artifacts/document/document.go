@@ -19,7 +19,7 @@
 // Nothing here knows an image, a version that exists, a policy or the index: whoever does compares, and says what differs with [Places.Mismatch].
 // Versions and dependencies are taken as text in the right form; ordering and resolving them is for others.
 //
-// What is read may be hostile: reading takes no longer than about a third of a second and 200 MiB for a document of full size, and never panics.
+// What is read may be hostile: reading takes about half a second and 200 MiB at most, for the longest documents, and never panics.
 // The faults quote what was written, shortened, except where it may be a password.
 package document
 

@@ -43,5 +43,4 @@ const (
 	badType  = "type"
 	badForm  = "form"
 	repeated = "repeated"
-	spelling = "spelling" // what it says is in order, but not in every reader of YAML
 )

@@ -57,6 +57,11 @@ func (f form) judge(s string) (problem, fix string) {
 	return f.not(s), fix
 }
 
+func (f form) fits(s string) bool {
+	problem, _ := f.judge(s)
+	return problem == ""
+}
+
 // not says that a text is not of the form.
 func (f form) not(s string) string { return "is " + quote(s) + ", which is not " + f.is }
 

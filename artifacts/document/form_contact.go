@@ -1,7 +1,6 @@
 package document
 
 import (
-	"net/url"
 	"regexp"
 	"strings"
 )
@@ -45,15 +44,9 @@ var webForm = form{
 	pattern: webPattern,
 	most:    2000,
 	why:     whyWeb,
-	check: func(s string) (string, string) {
-		if _, err := url.Parse(s); err != nil {
-			return "is " + quote(s) + ", which cannot be taken apart", "write a % as %25, and an IPv6 address in brackets"
-		}
-		return "", ""
-	},
 }
 
-var webPattern = regexp.MustCompile(`^https?://(?:` + host + `|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?#][A-Za-z0-9/?#:@!$&'()*+,;=._~%\[\]-]*)?$`)
+var webPattern = regexp.MustCompile(`^https?://` + host + `(?::[0-9]{1,5})?(?:[/?#](?:[A-Za-z0-9/?#:@!$&'()*+,;=._~\[\]-]|%[0-9A-Fa-f]{2})*)?$`)
 
 var overSSH = regexp.MustCompile(`^(?:ssh://)?[A-Za-z0-9._-]+@([A-Za-z0-9.-]+)(?::[0-9]+/|[:/])([A-Za-z0-9/._-]+?)(?:\.git)?$`)
 

@@ -2,6 +2,7 @@ package document
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -110,17 +111,23 @@ func hostile() map[string]sample {
 	return all
 }
 
-// Whatever is asked for, it takes no longer than a reader would wait, and a hundred faults at most come back. It is well below a second each; the
-// bound is for slow machines under the race detector, and still far below what a search in squares would take.
+// Whatever is asked for, it takes no longer than a reader would wait, fits into memory, and a hundred faults at most come back. It is half a second and 210 MiB
+// each; the bounds are for slow machines under the race detector, and still far below what a search in squares or the laughs would take.
 func TestParse_takes_little_time_for_hostile_texts(t *testing.T) {
 	for name, s := range hostile() {
 		if len(s.text) > s.kind.MaxSize() || len(s.text) < s.kind.MaxSize()-64 {
 			t.Errorf("%s: the text has %d bytes, want nearly %d", name, len(s.text), s.kind.MaxSize())
 		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		began := time.Now()
 		_, faults := Parse(s.kind, s.text)
-		if took := time.Since(began); took > 15*time.Second {
+		runtime.ReadMemStats(&after)
+		if took := time.Since(began); took > time.Minute {
 			t.Errorf("%s took %v", name, took)
+		}
+		if asked := after.TotalAlloc - before.TotalAlloc; asked > 1<<30 {
+			t.Errorf("%s asked for %d MiB", name, asked>>20)
 		}
 		if len(faults) > faultsLimit+1 {
 			t.Errorf("%s has %d faults, want %d at most", name, len(faults), faultsLimit+1)

@@ -49,4 +49,4 @@ func (m *Manifest) conditions() []any {
 	}
 }
 
-func (m *Manifest) ownRules() []Rule { return nil }
+func (m *Manifest) ownRules() []Rule { return []Rule{spellingRule} }

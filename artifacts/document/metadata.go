@@ -93,6 +93,7 @@ func (m *Metadata) conditions() []any {
 
 func (m *Metadata) ownRules() []Rule {
 	return []Rule{
+		spellingRule,
 		{ID: "dependencies." + badConstraint, Says: "dependencies ask for versions in a form that can be read"},
 		{ID: contradiction, Says: "multi_arch is true if and only if there are two architectures or more"},
 	}

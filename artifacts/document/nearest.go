@@ -11,13 +11,16 @@ func nearest(wrong string, known []string) string {
 		return strings.NewReplacer("_", "", "-", "", ".", "").Replace(strings.ToLower(s))
 	}
 	w := bare(wrong)
-	best, least := "", 1+max(1, len(w)/3)
+	best, least := "", 2 // letters that may be wrong, and one
+	if len(w) > 3 {
+		least = 1 + max(2, len(w)/4)
+	}
 	for _, k := range known {
 		if d := distance(w, bare(k)); d < least {
 			best, least = k, d
 		}
 	}
-	if best != "" || len(w) < 4 {
+	if best != "" || len(w) < 3 {
 		return best
 	}
 	for _, k := range known {

@@ -28,4 +28,4 @@ func (o *Ownership) fields() []field {
 
 func (o *Ownership) relations(*reader) {}
 func (o *Ownership) conditions() []any { return nil }
-func (o *Ownership) ownRules() []Rule  { return nil }
+func (o *Ownership) ownRules() []Rule  { return []Rule{spellingRule} }

@@ -40,5 +40,5 @@ func (p *Policy) relations(*reader) {}
 func (p *Policy) conditions() []any { return nil }
 
 func (p *Policy) ownRules() []Rule {
-	return []Rule{{ID: "rules." + unknownRule, Says: "every name is that of a rule that can be taken otherwise"}}
+	return []Rule{spellingRule, {ID: "rules." + unknownRule, Says: "every name is that of a rule that can be taken otherwise"}}
 }

@@ -36,6 +36,11 @@ func (r *reader) refuse(at spot, rule string, n *yaml.Node, problem, fix string)
 	r.fault(at.field+"."+rule, position(n), at.path, problem, fix)
 }
 
+// spelt is fault for what is in order here, but something else to other readers of YAML.
+func (r *reader) spelt(at spot, n *yaml.Node, problem, fix string) {
+	r.fault(spelling, position(n), at.path, problem, fix)
+}
+
 // sorted returns the faults in the order of their places, and says so if there were more.
 func (r *reader) sorted() Faults {
 	slices.SortStableFunc(r.faults, func(a, b Fault) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
@@ -120,6 +125,10 @@ func (r *reader) text(at spot, form form, n *yaml.Node) (string, bool) {
 		fix := "write it in quotes: " + strconv.Quote(clip(v.Value))
 		if _, better := form.judge(v.Value); better != "" {
 			fix = better
+		}
+		if v.Tag == "!!timestamp" && form.fits(v.Value) {
+			r.spelt(at, n, "is "+describe(v)+", but it takes text", fix) // YAML 1.2 has no times
+			break
 		}
 		r.refuse(at, badType, n, "is "+describe(v)+", but it takes text", fix)
 	default:

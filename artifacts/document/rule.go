@@ -9,6 +9,12 @@ type Rule struct {
 	Fatal bool   // whether nothing can be read where it is broken, so that it can be neither a warning nor off
 }
 
+// spelling is the rule by which all readers of YAML take a value for the same: numbers have plain decimal digits, and what could be a number or a
+// time and is text has quotes.
+const spelling = "spelling"
+
+var spellingRule = Rule{ID: spelling, Says: "all readers of YAML take every value for the same"}
+
 // Fatal tells whether a rule is the one of its kind that asks for plain YAML. Without it there is no document.
 func Fatal(id string) bool {
 	kind, is := strings.CutSuffix(id, fatal)

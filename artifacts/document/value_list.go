@@ -58,7 +58,7 @@ func (v ports) one(r *reader, at spot, n *yaml.Node) (int, bool) {
 	}
 	if !decimals.MatchString(s.Value) {
 		// What 010 means is different in YAML 1.1 and 1.2.
-		r.refuse(at, spelling, n, "is spelt "+clip(s.Value), "write "+strconv.FormatFloat(value, 'f', -1, 64))
+		r.spelt(at, n, "is spelt "+clip(s.Value), "write "+strconv.FormatFloat(value, 'f', -1, 64))
 		return 0, false
 	}
 	return int(value), true
@@ -70,7 +70,7 @@ func (v ports) schema() object {
 }
 
 func (v ports) rules() []rule {
-	return append(listRules("numbers, or one", portIs, bounds{1, portsMost}), rule{spelling, "is written in plain decimal digits"})
+	return listRules("numbers, or one", portIs, bounds{1, portsMost})
 }
 
 func (v ports) yaml() string {

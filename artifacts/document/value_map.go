@@ -42,7 +42,7 @@ func (v pairs) read(r *reader, at spot, n *yaml.Node) {
 		if fine {
 			_, fine = r.formed(at, v.key, key, key.Value)
 		} else {
-			r.refuse(at, spelling, key, "is "+describe(key)+", but a name is text", "write it in quotes: "+strconv.Quote(clip(key.Value)))
+			r.spelt(at, key, "is "+describe(key)+", but a name is text", "write it in quotes: "+strconv.Quote(clip(key.Value)))
 		}
 		if fine && v.check != nil {
 			if rule, problem, fix := v.check(r, key.Value); problem != "" {
@@ -64,7 +64,6 @@ func (v pairs) rules() []rule {
 	return []rule{
 		{badType, "is a map of texts"},
 		{badForm, "each name is " + v.key.wanted() + ", each value " + v.form.wanted()},
-		{spelling, "each name that could be a number or a word of YAML is in quotes"},
 	}
 }
 
