@@ -72,7 +72,8 @@ func (a *archive) next() error {
 	case err != nil && err != io.EOF:
 		return a.cut(where, err)
 	case err == io.EOF:
-		return a.fail(&Error{where, fmt.Sprintf("has %d bytes instead of %d", len(head), arHeader), "send the whole file, or build it again, with nothing behind it"})
+		what := fmt.Sprintf("has %d bytes instead of %d", len(head), arHeader)
+		return a.fail(&Error{where, what, "send the whole file, or build it again, with nothing behind it"})
 	}
 	h := string(head) // name 16, time 12, owner 6, group 6, mode 8, size 10, and two bytes that end it
 	a.skip(arHeader)
@@ -84,27 +85,33 @@ func (a *archive) next() error {
 
 // begin takes a member's header.
 func (a *archive) begin(where, h string) error {
+	const (
+		longer   = "names are of up to 15 letters, digits and signs, with none of ar's ways to write longer ones"
+		unsigned = "write it in digits, without a sign: build the archive with dpkg-deb"
+	)
 	if h[58:] != "`\n" {
-		return a.fail(&Error{where, fmt.Sprintf("ends with %s", quote(h[58:])), "it ends with \"`\\n\": the archive is damaged, build it again"})
+		return a.fail(&Error{where, "ends with " + quote(h[58:]), "it ends with \"`\\n\": the archive is damaged, build it again"})
 	}
-	a.name = strings.TrimSuffix(strings.TrimRight(h[:16], " "), "/")
+	name := strings.TrimRight(h[:16], " ")
+	a.name = strings.TrimSuffix(name, "/")
 	if a.name == "" || strings.ContainsFunc(a.name, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }) {
-		return a.fail(&Error{where, "names its member " + quote(strings.TrimRight(h[:16], " ")), "names are of up to 15 letters, digits and signs, with none of ar's ways to write longer ones"})
+		return a.fail(&Error{where, "names its member " + quote(name), longer})
 	}
-	for _, number := range []struct {
-		name, text, valid string
-	}{{"time", h[16:28], "0123456789"}, {"owner", h[28:34], "0123456789"}, {"group", h[34:40], "0123456789"}, {"mode", h[40:48], "01234567"}} {
+	for _, number := range []struct{ name, text, valid string }{
+		{"time", h[16:28], decimal}, {"owner", h[28:34], decimal}, {"group", h[34:40], decimal}, {"mode", h[40:48], "01234567"},
+	} {
 		if text := strings.Trim(number.text, " "); strings.Trim(text, number.valid) != "" {
-			return a.fail(&Error{where, fmt.Sprintf("has %s as %s", quote(text), number.name), "write it in digits, without a sign: build the archive with dpkg-deb"})
+			return a.fail(&Error{where, fmt.Sprintf("has %s as %s", quote(text), number.name), unsigned})
 		}
 	}
 	text := strings.Trim(h[48:58], " ")
 	if !digits(text) {
-		return a.fail(&Error{where, fmt.Sprintf("has %s as size", quote(text)), "write it in digits, without a sign: build the archive with dpkg-deb"})
+		return a.fail(&Error{where, fmt.Sprintf("has %s as size", quote(text)), unsigned})
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || a.at+n+n%2 > a.limits.Size {
-		return a.fail(&Error{"member " + a.name, fmt.Sprintf("has %s bytes, which makes the file longer than %s", text, size(a.limits.Size)), "split the package, or ask for a higher limit"})
+		what := fmt.Sprintf("has %s bytes, which makes the file longer than %s", text, size(a.limits.Size))
+		return a.fail(&Error{"member " + a.name, what, "split the package, or ask for a higher limit"})
 	}
 	a.left, a.pad = n, n%2 == 1
 	return nil

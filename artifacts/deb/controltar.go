@@ -145,7 +145,7 @@ func entry(h *tar.Header) (string, *Error) {
 		return fault("has a link %s", quote(h.Name))
 	case h.Typeflag != tar.TypeReg:
 		return fault("has an entry %s of the type %q", quote(h.Name), h.Typeflag)
-	case name == "" || name == "." || name == ".." || strings.Contains(name, "/"):
+	case name == "" || name == "." || name == ".." || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' || c == '/' }):
 		return fault("has a file %s", quote(h.Name))
 	}
 	for key := range h.PAXRecords {

@@ -45,7 +45,8 @@ func ParseDependency(s string) (name string, c Constraint, err error) {
 	if name == "" {
 		faults = append(faults, "names no component; write a name first, as common-utils >=1.2.0")
 	} else if !isPath(name) {
-		faults = append(faults, fmt.Sprintf("names the component %q; write a service, group/service or domain/group/service, in lower-case letters, digits and ., _ or - between them", cut(name)))
+		const form = "write a service, group/service or domain/group/service, in lower-case letters, digits and ., _ or - between them"
+		faults = append(faults, fmt.Sprintf("names the component %q; %s", cut(name), form))
 	}
 	if rest != "" {
 		var more []string
