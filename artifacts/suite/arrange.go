@@ -40,7 +40,7 @@ func arrange(packages []Package) ([]*entry, error) {
 	for i, p := range packages {
 		version, err := p.check()
 		if err != nil {
-			return nil, fmt.Errorf("package %.128q in %.200q: %w", p.Name, p.Filename, err)
+			return nil, p.fault(err)
 		}
 		entries[i] = &entry{Package: p, version: version}
 	}
@@ -52,7 +52,7 @@ func arrange(packages []Package) ([]*entry, error) {
 	for _, e := range entries {
 		var err error
 		if e.stanza, err = e.Package.stanza(); err != nil {
-			return nil, fmt.Errorf("package %s %s %s in %s: %w", e.Name, e.Version, e.Architecture, e.Filename, err)
+			return nil, e.fault(err)
 		}
 	}
 	return entries, nil

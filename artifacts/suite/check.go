@@ -22,8 +22,8 @@ const (
 	minValidFor = time.Hour
 )
 
-// name matches what is safe as a word of sources.list(5), in a path, in a file name that apt reads, and between the quotes of a shell.
-var name = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
+// nameForm matches what is safe as a word of sources.list(5), in a path, in a file name that apt reads, and between the quotes of a shell.
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
 
 // CheckName checks the name of a suite or of a component: lower-case letters, digits, full stops, dashes and underscores, beginning with a letter or digit.
 func CheckName(s string) error {
@@ -32,7 +32,7 @@ func CheckName(s string) error {
 		return errors.New("the name is empty")
 	case len(s) > maxName:
 		return fmt.Errorf("the name has %d bytes, more than %d: shorten it", len(s), maxName)
-	case !name.MatchString(s):
+	case !nameForm.MatchString(s):
 		return fmt.Errorf("%q: use lower-case letters, digits, full stops, dashes and underscores, beginning with a letter or a digit", s)
 	}
 	return nil
@@ -85,7 +85,7 @@ func checkLine(s string) error {
 	return nil
 }
 
-func unprintable(r rune) bool { return r != ' ' && !unicode.IsGraphic(r) || r == '\u2028' || r == '\u2029' }
+func unprintable(r rune) bool { return !unicode.IsGraphic(r) }
 
 // follows tells what would make hosts that have the snapshot before refuse the next.
 func (s Suite) follows(before *Snapshot) error {
@@ -104,7 +104,24 @@ func (s Suite) follows(before *Snapshot) error {
 	return nil
 }
 
-// check tells what is wrong with a package, and returns its version.
+// Check tells what Build would not take. One such package keeps its whole suite from being built: look before it becomes part of one. What package deb
+// accepts, with a path made of its file name, is fine.
+func (p Package) Check() error {
+	_, err := p.check()
+	if err == nil {
+		_, err = p.stanza()
+	}
+	if err != nil {
+		return p.fault(err)
+	}
+	return nil
+}
+
+func (p *Package) fault(err error) error {
+	return fmt.Errorf("package %.128s %.128s %.32s in %.200q: %w", p.Name, p.Version, p.Architecture, p.Filename, err)
+}
+
+// check tells what is wrong with a package besides its control paragraph, and returns its version.
 func (p *Package) check() (deb.Version, error) {
 	if err := deb.CheckPackageName(p.Name); err != nil {
 		return deb.Version{}, err
@@ -131,12 +148,12 @@ func (p *Package) check() (deb.Version, error) {
 	return version, nil
 }
 
-// poolPath matches paths that apt joins to the base URI. It escapes ~ and + itself; a % would be read as the beginning of an escape.
-var poolPath = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+$`)
+// pathForm matches paths that apt joins to the base URI. It escapes ~ and + itself; a % would be read as the beginning of an escape.
+var pathForm = regexp.MustCompile(`^[A-Za-z0-9._~+:/-]+$`)
 
 func checkPath(s string) error {
-	if len(s) > maxPath || !poolPath.MatchString(s) || s[0] == '/' || path.Clean(s) != s || s == "." || s == ".." || strings.HasPrefix(s, "../") {
-		return fmt.Errorf("%.200q: use a clean relative path of letters, digits and ._~+-", s)
+	if len(s) > maxPath || !pathForm.MatchString(s) || s[0] == '/' || path.Clean(s) != s || s == "." || s == ".." || strings.HasPrefix(s, "../") {
+		return fmt.Errorf("%.200q: use a clean relative path of letters, digits and ._~+:-", s)
 	}
 	return nil
 }

@@ -8,11 +8,11 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// The endings of the files of one list.
+// How the files of one list are called.
 const (
-	plain = "Packages"
-	gz    = ".gz"
-	xz    = ".xz"
+	listFile = "Packages"
+	gzEnd    = ".gz"
+	xzEnd    = ".xz"
 )
 
 // gzipLevel gives files 2 % longer than the default level's, in half its time.
@@ -26,12 +26,12 @@ type list struct {
 }
 
 func listPath(component, architecture string) string {
-	return component + "/binary-" + architecture + "/" + plain
+	return component + "/binary-" + architecture + "/" + listFile
 }
 
 // listOf takes the path of a Packages file apart.
 func listOf(path string) (component, architecture string, ok bool) {
-	rest, ok := strings.CutSuffix(path, "/"+plain)
+	rest, ok := strings.CutSuffix(path, "/"+listFile)
 	if !ok {
 		return "", "", false
 	}
@@ -69,8 +69,8 @@ func makeList(entries []*entry, component, architecture string) list {
 func (l list) write(next, before *Snapshot) error {
 	f := newFile(l.text)
 	if old := before.Files[l.path]; old.SHA256 == f.SHA256 && old.usable() {
-		if z, x := before.Files[l.path+gz], before.Files[l.path+xz]; z.usable() && x.usable() {
-			next.Files[l.path], next.Files[l.path+gz], next.Files[l.path+xz] = old, z, x
+		if z, x := before.Files[l.path+gzEnd], before.Files[l.path+xzEnd]; z.usable() && x.usable() {
+			next.Files[l.path], next.Files[l.path+gzEnd], next.Files[l.path+xzEnd] = old, z, x
 			return nil
 		}
 	}
@@ -78,13 +78,13 @@ func (l list) write(next, before *Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("compress %s: %w", l.path, err)
 	}
-	xzipped, err := packXZ(l.text, l.cuts, blocksOf(before.Files[l.path], before.Files[l.path+xz]))
+	xzipped, err := packXZ(l.text, l.cuts, blocksOf(before.Files[l.path], before.Files[l.path+xzEnd]))
 	if err != nil {
 		return fmt.Errorf("compress %s: %w", l.path, err)
 	}
 	next.Files[l.path] = f
-	next.put(l.path+gz, zipped)
-	next.put(l.path+xz, xzipped)
+	next.put(l.path+gzEnd, zipped)
+	next.put(l.path+xzEnd, xzipped)
 	return nil
 }
 

@@ -29,14 +29,14 @@ func (p *Package) copyControl(b *strings.Builder) error {
 		return fmt.Errorf("control paragraph: it is empty, longer than %d bytes, or no text", maxControl)
 	}
 	identity := map[string]string{"package": p.Name, "version": p.Version, "architecture": p.Architecture}
-	left := false // whether the present field is left out
+	left, single := false, true // whether the present field is left out, and whether it must be of one line
 	for line := range strings.SplitSeq(control, "\n") {
 		if strings.Trim(line, " \t") == "" {
 			return errors.New("control paragraph: an empty line ends it before its end")
 		}
 		if line[0] == ' ' || line[0] == '\t' {
-			if b.Len() == 0 && !left {
-				return errors.New("control paragraph: it begins in the middle of a field")
+			if single {
+				return fmt.Errorf("control paragraph: %.100q goes on with a field of one line, or with none", line)
 			}
 		} else {
 			name, value, ok := strings.Cut(line, ":")
@@ -45,7 +45,8 @@ func (p *Package) copyControl(b *strings.Builder) error {
 			}
 			name = strings.ToLower(name)
 			left = ours[name]
-			if want, ok := identity[name]; ok {
+			var want string
+			if want, single = identity[name]; single {
 				if strings.Trim(value, " \t") != want {
 					return fmt.Errorf("control paragraph: it says %.100q, or says it twice, and the package is %s %s %s", line, p.Name, p.Version, p.Architecture)
 				}

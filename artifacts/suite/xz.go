@@ -93,10 +93,10 @@ func packBlock(part []byte) (block, error) {
 	return block{raw: raw, unpadded: uint64(n + xzCheck), size: uint64(len(part))}, nil
 }
 
-// blocksOf returns the blocks of a Packages.xz by the hashes of their texts, and none if the files are not there, are not what they should be, or were
-// made in another way.
-func blocksOf(plain, packed File) map[[sha256.Size]byte]block {
-	if plain.Size == 0 || !plain.known() || !packed.known() {
+// blocksOf returns the blocks of a Packages.xz by the hashes of their texts, and none if the files are not there, do not belong together, or were made in
+// another way.
+func blocksOf(text, packed File) map[[sha256.Size]byte]block {
+	if !packed.known() {
 		return nil
 	}
 	records, ok := xzIndex(packed.Content)
@@ -104,20 +104,20 @@ func blocksOf(plain, packed File) map[[sha256.Size]byte]block {
 		return nil
 	}
 	blocks := make(map[[sha256.Size]byte]block, len(records))
-	text, raw := plain.Content, packed.Content[xzHeader:]
+	rest, raw := text.Content, packed.Content[xzHeader:]
 	for _, r := range records {
 		padded := (r.unpadded + 3) &^ 3
-		if r.size > uint64(len(text)) || padded > uint64(len(raw)) || !bytes.HasPrefix(raw, xzBlockHeader) {
+		if r.size > uint64(len(rest)) || padded > uint64(len(raw)) || !bytes.HasPrefix(raw, xzBlockHeader) {
 			return nil
 		}
 		r.raw = raw[:padded]
-		if binary.LittleEndian.Uint32(r.raw[padded-xzCheck:]) != crc32.ChecksumIEEE(text[:r.size]) {
+		if binary.LittleEndian.Uint32(r.raw[padded-xzCheck:]) != crc32.ChecksumIEEE(rest[:r.size]) {
 			return nil
 		}
-		blocks[sha256.Sum256(text[:r.size])] = r
-		text, raw = text[r.size:], raw[padded:]
+		blocks[sha256.Sum256(rest[:r.size])] = r
+		rest, raw = rest[r.size:], raw[padded:]
 	}
-	if len(text) > 0 {
+	if len(rest) > 0 {
 		return nil
 	}
 	return blocks

@@ -3,18 +3,18 @@ package account
 import (
 	"context"
 	"fmt"
+	"strings"
 
+	"github.com/entrepot/entrepot/storage/journal"
 	"github.com/entrepot/entrepot/storage/kv"
 )
 
-// Carry takes everything below auth/, signing keys included, over into a new index: it is nowhere else. Without a former index (nil), or as far as that
-// cannot be read, the new one says at least that there were accounts: a registry that has lost them must not take itself for a fresh one that is open to
-// everybody. The error is nil if all was taken over.
+// Carry takes everything below auth/, signing keys included, over into an index that was built anew: it is nowhere else. Where there is no former index (nil),
+// or it cannot be read to its end, and the journal knows of accounts, the new one says at least that there were some: a registry that has lost them must not
+// take itself for a fresh one that is open to everybody. The error is nil unless accounts were lost.
 func Carry(ctx context.Context, former kv.View, index kv.DB) error {
-	rows, broken := map[string][]byte{keyEpoch: []byte("1")}, error(nil)
-	if former == nil {
-		broken = fmt.Errorf("there is no former index to take accounts and grants from")
-	} else {
+	rows, broken := map[string][]byte{}, error(nil)
+	if former != nil {
 		from, to := kv.Prefix("auth/")
 		for row, err := range former.Scan(ctx, from, to) {
 			if err != nil {
@@ -23,6 +23,17 @@ func Carry(ctx context.Context, former kv.View, index kv.DB) error {
 			}
 			rows[row.Key] = row.Value
 		}
+	} else {
+		were, err := wereThere(ctx, index)
+		if err != nil {
+			return err
+		}
+		if were {
+			broken = fmt.Errorf("there is no former index to take accounts and grants from")
+		}
+	}
+	if broken != nil && rows[keyEpoch] == nil {
+		rows[keyEpoch] = []byte("1")
 	}
 	err := index.Update(ctx, func(tx kv.Tx) error {
 		for key, value := range rows {
@@ -34,4 +45,17 @@ func Carry(ctx context.Context, former kv.View, index kv.DB) error {
 		return err
 	}
 	return broken
+}
+
+// wereThere tells whether the journal knows of accounts.
+func wereThere(ctx context.Context, index kv.DB) (bool, error) {
+	for line, err := range journal.New(index).Tail(ctx, 0, 0) {
+		if err != nil {
+			return false, err
+		}
+		if strings.HasPrefix(line.Event.Action, "user.") || strings.HasPrefix(line.Event.Action, "robot.") {
+			return true, nil
+		}
+	}
+	return false, nil
 }

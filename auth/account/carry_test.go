@@ -1,8 +1,10 @@
 package account
 
 import (
+	"slices"
 	"testing"
 
+	"github.com/entrepot/entrepot/storage/journal"
 	"github.com/entrepot/entrepot/storage/kv"
 )
 
@@ -18,25 +20,34 @@ func TestCarry(t *testing.T) {
 	}
 	for _, c := range []struct {
 		former kv.View
+		event  string // in the journal of the new index
 		keys   []string
 		fails  bool
 	}{
-		{former, []string{"auth/epoch=7", "auth/user/alice={}"}, false},
-		{nil, []string{"auth/epoch=1"}, true},
-		{kv.NewMemory(), []string{"auth/epoch=1"}, false},
+		{former, "user.add", []string{"auth/epoch=7", "auth/user/alice={}"}, false},
+		{nil, "user.add", []string{"auth/epoch=1"}, true},
+		{nil, "robot.remove", []string{"auth/epoch=1"}, true},
+		{nil, "tag.set", nil, false},
+		{kv.NewMemory(), "tag.set", nil, false},
 	} {
 		index := kv.NewMemory()
+		if err := index.Update(t.Context(), func(tx kv.Tx) error {
+			journal.Append(t.Context(), tx, journal.Event{Action: c.event})
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
 		if err := Carry(t.Context(), c.former, index); (err != nil) != c.fails {
 			t.Error(err)
 		}
 		var got []string
-		for row, err := range index.Scan(t.Context(), "", "") {
+		for row, err := range index.Scan(t.Context(), "auth/", "auth0") {
 			if err != nil {
 				t.Fatal(err)
 			}
 			got = append(got, row.Key+"="+string(row.Value))
 		}
-		if len(got) != len(c.keys) || got[0] != c.keys[0] || got[len(got)-1] != c.keys[len(c.keys)-1] {
+		if !slices.Equal(got, c.keys) {
 			t.Errorf("%q, want %q", got, c.keys)
 		}
 	}

@@ -177,6 +177,17 @@ func TestGrants_are_no_way_to_more(t *testing.T) {
 	grant(t, ask.Caller{Name: "robot:" + name}, "developer", path+"/app")
 	lead.Call(t, "POST", "robots", map[string]any{"name": name, "on": path}).Want(t, 201)
 	lead.Call(t, "POST", "robots/"+name+"/secrets", map[string]any{}).Want(t, 201)
+	// Who has a robot's secret is the robot: nobody takes one who could not give away all that the robot may do.
+	for _, more := range [][2]string{{"admin", path}, {"domain-lead", path}, {"auditor", path + "/app"}, {"developer", "somewhere/else"}, {"reader", "**"}} {
+		id := grant(t, ask.Caller{Name: "robot:" + name}, more[0], more[1])
+		lead.Call(t, "POST", "robots/"+name+"/secrets", map[string]any{}).Refused(t, "DENIED", 403)
+		root.Call(t, "PATCH", "robots/"+name, map[string]any{"disabled": true}).Want(t, 200)
+		lead.Call(t, "PATCH", "robots/"+name, map[string]any{"disabled": false}).Refused(t, "DENIED", 403)
+		root.Call(t, "PATCH", "robots/"+name, map[string]any{"disabled": false}).Want(t, 200)
+		root.Call(t, "POST", "robots/"+name+"/secrets", map[string]any{}).Want(t, 201)
+		root.Do(t, "DELETE", ask.Accounts+"grants/"+id, nil).Want(t, 204)
+		lead.Call(t, "POST", "robots/"+name+"/secrets", map[string]any{}).Want(t, 201)
+	}
 
 	// To lead everywhere is not to be an admin: neither by an admin's password, nor by a group of admins.
 	group := "admins-of-" + name

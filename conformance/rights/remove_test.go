@@ -152,6 +152,13 @@ func TestRemove_what_an_index_needs(t *testing.T) {
 		c.remove(t, c.alice, "a piece of "+what, false, digest.FromBytes(part).String())
 		c.maintainer.Do(t, "DELETE", wire.ManifestPath(c.repo, digest.FromBytes(whole)), nil).Want(t, 202)
 	}
+	// What is all one's own and only scratch goes from the top down.
+	part := ask.List()
+	c.alice.Put(t, c.repo, "", part)
+	whole := wire.JSON(wire.Index(ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(part), Size: int64(len(part))}))
+	c.alice.Put(t, c.repo, "pr-8", whole)
+	c.remove(t, c.alice, "her own index", true, digest.FromBytes(whole).String())
+	c.remove(t, c.alice, "a piece of nothing any more", true, digest.FromBytes(part).String())
 }
 
 // TestRemove_outside_of_components: where no tag means anything, one's own is one's own whatever it is called.

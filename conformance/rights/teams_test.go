@@ -29,14 +29,14 @@ type team struct {
 	wide         bool
 }
 
-// teams are each role in each way, and those that matter everywhere.
+// teams are each role in each way, and each role everywhere.
 var teams = func() (all []team) {
 	for _, origin := range []string{fromFile, fromHere, fromRobot, fromJob} {
 		for _, role := range roles {
 			all = append(all, team{origin, role, false})
 		}
 	}
-	for _, role := range []string{"reader", "developer", "auditor", "admin"} {
+	for _, role := range roles[:len(roles)-1] {
 		all = append(all, team{fromFile, role, true})
 	}
 	return all
