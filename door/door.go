@@ -18,7 +18,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -320,6 +319,3 @@ func methodNotAllowed(allow string) Endpoint {
 			Detail: map[string]string{"allowed": allow}, Header: http.Header{"Allow": {allow}}}
 	}
 }
-
-// slow tells whether a body stood still until its deadline.
-func slow(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
