@@ -114,8 +114,9 @@ func (s Suite) axes(entries []*entry, before *Snapshot) (components, architectur
 	switch {
 	case len(a) == 0:
 		return nil, nil, errors.New("it has no architecture: name those of the hosts, as amd64")
-	case len(c) > maxAxis || len(a) > maxAxis:
-		return nil, nil, fmt.Errorf("it has %d components and %d architectures, more than %d", len(c), len(a), maxAxis)
+	case len(c) > maxComponents || len(a) > maxArchitectures:
+		return nil, nil, fmt.Errorf("it has %d components and %d architectures, more than %d and %d: make several suites of it",
+			len(c), len(a), maxComponents, maxArchitectures)
 	}
 	return slices.Sorted(maps.Keys(c)), slices.Sorted(maps.Keys(a)), nil
 }

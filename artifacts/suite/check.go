@@ -14,12 +14,13 @@ import (
 )
 
 const (
-	maxName     = 128
-	maxLine     = 256
-	maxPath     = 1 << 10
-	maxControl  = 1 << 20
-	maxAxis     = 256 // components, or architectures
-	minValidFor = time.Hour
+	maxName          = 128
+	maxLine          = 256
+	maxPath          = 1 << 10
+	maxControl       = 1 << 20
+	maxComponents    = 1000
+	maxArchitectures = 100
+	minValidFor      = time.Hour
 )
 
 // nameForm matches what is safe as a word of sources.list(5), in a path, in a file name that apt reads, and between the quotes of a shell.

@@ -36,6 +36,9 @@ func (s *Snapshot) sign(release string, signers []Signer) error {
 	// No signature may be older than its key: gpgv calls it bad. The key may come from a process whose clock is ahead.
 	at := s.Date
 	for _, signer := range signers {
+		if signer.private == nil {
+			return errors.New("a signer has no key: take those that Keys hand out")
+		}
 		if signer.created.After(at) {
 			at = signer.created
 		}

@@ -65,6 +65,8 @@ func TestBuild_refuses_a_package_that_would_spoil_the_list(t *testing.T) {
 		"a bad component":         {func(p *Package) { p.Component = "a/b" }, "component"},
 		"no component":            {func(p *Package) { p.Component = "" }, "component"},
 		"a file elsewhere":        {func(p *Package) { p.Filename = "../x.deb" }, "clean relative path"},
+		"a file that climbs":      {func(p *Package) { p.Filename = "pool/../../x.deb" }, "clean relative path"},
+		"a file written twice":    {func(p *Package) { p.Filename = "pool//x.deb" }, "clean relative path"},
 		"an absolute file":        {func(p *Package) { p.Filename = "/x.deb" }, "clean relative path"},
 		"an escaped file":         {func(p *Package) { p.Filename = "pool/%2e%2e/x.deb" }, "clean relative path"},
 		"a file of two lines":     {func(p *Package) { p.Filename = "pool/x.deb\nPackage: evil" }, "clean relative path"},

@@ -3,6 +3,7 @@ package suite
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -194,7 +195,7 @@ func TestBuild_same_input_same_bytes(t *testing.T) {
 // some draws packages of which each has a size that makes blocks interesting.
 func some(t *rapid.T, label string) []Package {
 	var packages []Package
-	for _, n := range rapid.SliceOfNDistinct(rapid.IntRange(0, 400), 0, 200, rapid.ID[int]).Draw(t, label) {
+	for _, n := range rapid.SliceOfNDistinct(rapid.IntRange(0, 400), 0, 40, rapid.ID[int]).Draw(t, label) {
 		p := pkg(fmt.Sprintf("p%03d", n/3), fmt.Sprintf("1.%d", n), []string{"amd64", "arm64", "all"}[n%3])
 		p.Component = []string{"dmp", "ops"}[n%2]
 		p.Control += "\n ." + strings.Repeat(fmt.Sprintf("\n about %d and %x", n, n*n), n*4)
@@ -249,9 +250,13 @@ func TestBuild_keeps_what_did_not_change(t *testing.T) {
 func TestBuild_needs_no_contents_of_before(t *testing.T) {
 	key := signer(t, noon)
 	full := build1(t, cloud, few(), noon, nil, key)
-	bare := &Snapshot{Suite: full.Suite, Date: full.Date, Files: map[string]File{}}
-	for path, f := range full.Files {
-		bare.Files[path] = File{SHA256: f.SHA256, Size: f.Size}
+	text, err := json.Marshal(full)
+	if err != nil || len(text) > 2000 {
+		t.Fatalf("%v: %s", err, text)
+	}
+	bare := &Snapshot{}
+	if err := json.Unmarshal(text, bare); err != nil {
+		t.Fatal(err)
 	}
 	more := append(few(), pkg("hello", "2.0", "arm64"))
 	want := build1(t, cloud, more, noon.Add(time.Hour), full, key)
@@ -364,6 +369,11 @@ func TestBuild_refuses_what_hosts_would(t *testing.T) {
 		"a name in capitals": {func(s *Suite) { s.Name = "Cloud" }, "lower-case"},
 		"a name that climbs": {func(s *Suite) { s.Name = "../x" }, "lower-case"},
 		"lines in a line":    {func(s *Suite) { s.Description = "a\nSHA256:" }, "one line"},
+		"a long line":        {func(s *Suite) { s.Label = strings.Repeat("x", 257) }, "has 257 bytes"},
+		"blanks at an end":   {func(s *Suite) { s.Origin += " " }, "remove the blanks"},
+		"a turned line":      {func(s *Suite) { s.Description = "a\u202eb" }, "one line"},
+		"broken UTF-8":       {func(s *Suite) { s.Description = "a\xff" }, "one line"},
+		"a long name":        {func(s *Suite) { s.Name = strings.Repeat("x", 129) }, "shorten"},
 		"a component in two": {func(s *Suite) { s.Components = []string{"a b"} }, "component"},
 		"all":                {func(s *Suite) { s.Architectures = []string{"all"} }, "all is listed with every other one"},
 		"any":                {func(s *Suite) { s.Architectures = []string{"any"} }, "architecture"},
@@ -378,6 +388,16 @@ func TestBuild_refuses_what_hosts_would(t *testing.T) {
 	}
 	if _, err := Build(cloud, few(), noon, nil, nil); err == nil || !strings.Contains(err.Error(), "nobody signs it") {
 		t.Errorf("without signers: %v", err)
+	}
+	if _, err := Build(cloud, few(), noon, []Signer{{}}, nil); err == nil || !strings.Contains(err.Error(), "has no key") {
+		t.Errorf("with a signer of no key: %v", err)
+	}
+	wide := cloud
+	for i := range 1000 {
+		wide.Components = append(wide.Components, fmt.Sprint("c", i))
+	}
+	if _, err := Build(wide, nil, noon, []Signer{signer(t, noon)}, nil); err == nil || !strings.Contains(err.Error(), "1001 components") {
+		t.Errorf("with many components: %v", err)
 	}
 	if _, err := Build(Suite{Name: "x"}, nil, noon, []Signer{signer(t, noon)}, nil); err == nil || !strings.Contains(err.Error(), "has no architecture") {
 		t.Errorf("without architectures: %v", err)
