@@ -198,7 +198,7 @@ func some(t *rapid.T, label string) []Package {
 	for _, n := range rapid.SliceOfNDistinct(rapid.IntRange(0, 400), 0, 40, rapid.ID[int]).Draw(t, label) {
 		p := pkg(fmt.Sprintf("p%03d", n/3), fmt.Sprintf("1.%d", n), []string{"amd64", "arm64", "all"}[n%3])
 		p.Component = []string{"dmp", "ops"}[n%2]
-		p.Control += "\n ." + strings.Repeat(fmt.Sprintf("\n about %d and %x", n, n*n), n*4)
+		p.Control += "\n ." + strings.Repeat(fmt.Sprintf("\n about %d and %x", n, n*n), n*2)
 		packages = append(packages, p)
 	}
 	return packages
@@ -226,6 +226,17 @@ func TestBuild_after_another_is_as_if_there_were_none(t *testing.T) {
 			t.Fatalf("%s is not what it would be without the snapshot before", path)
 		}
 	})
+}
+
+// The same with lists of many blocks, most of which are taken over.
+func TestBuild_long_after_another_is_as_if_there_were_none(t *testing.T) {
+	key := signer(t, noon)
+	before := build1(t, cloud, long(600), noon, nil, key)
+	packages := append(long(700)[100:], pkg("long-00300x", "1.0", "amd64"))
+	next := build1(t, cloud, packages, noon.Add(time.Hour), before, key)
+	if path := differs(next, build1(t, cloud, packages, noon.Add(time.Hour), nil, key)); path != "" || blocks(t, next) < 3 {
+		t.Errorf("%s is not what it would be without the snapshot before", path)
+	}
 }
 
 func TestBuild_keeps_what_did_not_change(t *testing.T) {

@@ -34,7 +34,7 @@ func blocks(t testing.TB, s *Snapshot) int {
 }
 
 func TestXZ_has_blocks_of_bounded_size_and_is_read_by_others(t *testing.T) {
-	s := build1(t, cloud, long(2000), noon, nil)
+	s := build1(t, cloud, long(1200), noon, nil)
 	whole(t, s)
 	f := s.Files["dmp/binary-amd64/Packages.xz"]
 	all, ok := xzIndex(f.Content)
@@ -49,7 +49,7 @@ func TestXZ_has_blocks_of_bounded_size_and_is_read_by_others(t *testing.T) {
 }
 
 func TestXZ_never_grows_without_a_cut(t *testing.T) {
-	packages := long(2000)
+	packages := long(1200)
 	for i := range packages { // as somebody could choose them who wants one block only
 		packages[i].SHA256 = packages[i].SHA256[:63] + "1"
 	}
@@ -84,14 +84,14 @@ func parts(t testing.TB, packages []Package) map[[sha256.Size]byte]bool {
 
 // One package more, less or another must not make more than a few blocks anew, wherever it stands.
 func TestXZ_makes_only_the_blocks_around_a_change(t *testing.T) {
-	packages := long(3000)
+	packages := long(1500)
 	had := parts(t, packages)
 	s := build1(t, cloud, packages, noon, nil)
-	if known := blocksOf(s.Files["dmp/binary-amd64/Packages"], s.Files["dmp/binary-amd64/Packages.xz"]); len(known) != len(had) || len(had) < 15 {
+	if known := blocksOf(s.Files["dmp/binary-amd64/Packages"], s.Files["dmp/binary-amd64/Packages.xz"]); len(known) != len(had) || len(had) < 8 {
 		t.Fatalf("%d of %d blocks can be used again", len(known), len(had))
 	}
 	total, changes := 0, 0
-	for at := 0; at < len(packages); at += 600 {
+	for at := 0; at < len(packages); at += 500 {
 		for name, changed := range map[string][]Package{
 			"more":    append(packages[:len(packages):len(packages)], pkg(packages[at].Name+"x", "1.0", "amd64")),
 			"less":    append(packages[:at:at], packages[at+1:]...),
@@ -115,7 +115,7 @@ func TestXZ_makes_only_the_blocks_around_a_change(t *testing.T) {
 }
 
 func TestXZ_takes_blocks_over(t *testing.T) {
-	packages := long(1000)
+	packages := long(400)
 	l := makeList(arranged(t, packages), "dmp", "amd64")
 	// The first block as nobody here would compress it: what it looks like afterwards tells where it came from.
 	var odd bytes.Buffer
