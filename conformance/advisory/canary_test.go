@@ -88,7 +88,10 @@ func secretsOfLogins(t *testing.T, format string) {
 	wrong := "canary-wrong-password-0b3d"
 	all.add("a wrong password", "carol", wrong)
 
-	secrets := map[string]string{"carol": newPassword, "robot$bot": bot, "token": jwt, "<token>": minted.Refresh, "gitlab-ci-token": job, "oauth2accesstoken": personal, "nobody": wrong, "": session}
+	secrets := map[string]string{
+		"carol": newPassword, "robot$bot": bot, "token": jwt, "<token>": minted.Refresh, "gitlab-ci-token": job, "oauth2accesstoken": personal,
+		"nobody": wrong, "": session,
+	}
 	seen := &strings.Builder{} // what clients were told
 	n := 0
 	tell := func(c ask.Caller, method, target string, body []byte, headers ...string) {
@@ -106,22 +109,28 @@ func secretsOfLogins(t *testing.T, format string) {
 	for name, secret := range secrets {
 		// As it should be, and in all the ways in which people get it wrong.
 		for _, shown := range []string{
-			ask.Basic(name, secret), ask.Bearer(secret), ask.Basic("carol", secret), ask.Basic(secret, "x"), ask.Basic(secret, secret), ask.Basic("robot$bot", secret), ask.Basic(name, secret+"x"),
+			ask.Basic(name, secret), ask.Bearer(secret), ask.Basic("carol", secret), ask.Basic(secret, "x"), ask.Basic(secret, secret),
+			ask.Basic("robot$bot", secret), ask.Basic(name, secret+"x"),
 			"Basic " + secret, "Token " + secret, secret, "Bearer  " + secret + " ", "Basic " + base64.StdEncoding.EncodeToString([]byte(secret)),
 		} {
 			if isPassword(name) && (strings.HasPrefix(shown, ask.Basic(secret, "")[:20])) {
 				continue // a password for a name looks like any name
 			}
 			c := g.nobody.With(shown)
-			for _, r := range [][2]string{{"GET", "/v2/"}, {"GET", "/auth/token?service=entrepot"}, {"PUT", wire.ManifestPath("a/app", "fresh")}, {"DELETE", wire.ManifestPath("b/app", "x")}, {"POST", ask.Accounts + "tokens"}, {"GET", "/nonsense"}} {
+			for _, r := range [][2]string{
+				{"GET", "/v2/"}, {"GET", "/auth/token?service=entrepot"}, {"PUT", wire.ManifestPath("a/app", "fresh")},
+				{"DELETE", wire.ManifestPath("b/app", "x")}, {"POST", ask.Accounts + "tokens"}, {"GET", "/nonsense"},
+			} {
 				tell(c, r[0], r[1], nil)
 			}
 		}
 		nobody := g.nobody
 		for _, pairs := range [][]string{
-			{"grant_type", "password", "username", "carol", "password", secret}, {"grant_type", "refresh_token", "refresh_token", secret}, {"grant_type", "password", "username", name, "password", secret + "x"},
+			{"grant_type", "password", "username", "carol", "password", secret}, {"grant_type", "refresh_token", "refresh_token", secret},
+			{"grant_type", "password", "username", name, "password", secret + "x"},
 			{"grant_type", "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token", secret, "subject_token_type", "urn:ietf:params:oauth:token-type:jwt"},
-			{"grant_type", "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token", secret, "subject_token_type", "x"}, {"grant_type", "x", "password", secret, "client_secret", secret},
+			{"grant_type", "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token", secret, "subject_token_type", "x"},
+			{"grant_type", "x", "password", secret, "client_secret", secret},
 			{"grant_type", "password", "username", "carol", "password", secret, "scope", "x"}, {"password", secret, "password", secret},
 		} {
 			form := url.Values{}
@@ -131,7 +140,10 @@ func secretsOfLogins(t *testing.T, format string) {
 			tell(nobody, "POST", "/auth/token", []byte(form.Encode()), "Content-Type", "application/x-www-form-urlencoded")
 		}
 		q := url.QueryEscape(secret)
-		for _, target := range []string{"/v2/?access_token=" + q, "/auth/token?account=carol&password=" + q, "/auth/callback?code=" + q + "&state=" + q, "/auth/login?provider=corp&token=" + q, ask.Accounts + "whoami?token=" + q} {
+		for _, target := range []string{
+			"/v2/?access_token=" + q, "/auth/token?account=carol&password=" + q, "/auth/callback?code=" + q + "&state=" + q,
+			"/auth/login?provider=corp&token=" + q, ask.Accounts + "whoami?token=" + q,
+		} {
 			tell(nobody, "GET", target, nil)
 			tell(g.root, "GET", target, nil)
 		}
@@ -144,7 +156,8 @@ func secretsOfLogins(t *testing.T, format string) {
 			tell(nobody, "GET", "/auth/callback?code=x&state=y", nil, header, value)
 		}
 		for _, body := range []any{
-			map[string]any{"name": "x", "password": secret, "admin": true}, map[string]any{"name": "carol", "password": secret}, map[string]any{"old": secret, "new": "short"}, map[string]any{"old": secret, "new": secret}, map[string]any{"password": []string{secret}},
+			map[string]any{"name": "x", "password": secret, "admin": true}, map[string]any{"name": "carol", "password": secret},
+			map[string]any{"old": secret, "new": "short"}, map[string]any{"old": secret, "new": secret}, map[string]any{"password": []string{secret}},
 		} {
 			for _, target := range []string{"users", "password", "tokens", "robots"} {
 				tell(carol, "POST", ask.Accounts+target, wire.JSON(body), "Content-Type", "application/json")

@@ -49,7 +49,10 @@ func TestFirstStart_CVE_2026_4404(t *testing.T) {
 			nobody.Call(t, "POST", "users", map[string]any{"name": "mallory", "password": password}).Refused(t, "UNAUTHORIZED", 401)
 			n := 0
 			for _, user := range []string{"admin", "root", "harbor", "token", "robot$admin"} {
-				for _, guess := range []string{"Harbor12345", "admin", "password", "entrepot", "changeme", "12345678", strings.ToLower(found[0][1]), found[0][1][:20], found[0][1] + "x"} {
+				for _, guess := range []string{
+					"Harbor12345", "admin", "password", "entrepot", "changeme", "12345678", strings.ToLower(found[0][1]), found[0][1][:20],
+					found[0][1] + "x",
+				} {
 					guesser := nobody.With(ask.Basic(user, guess))
 					guesser.From = "127.5." + itoa(n/50) + ".1"
 					n++
@@ -80,8 +83,10 @@ func TestUnknownFields_CVE_2019_16097(t *testing.T) {
 	g.root.Call(t, "POST", "users", map[string]any{"name": "carol", "password": password}).Want(t, 201)
 	g.root.Call(t, "POST", "robots", map[string]any{"name": "bot", "on": "a"}).Want(t, 201)
 	bodies := []map[string]any{
-		{"has_admin_role": true}, {"sysadmin_flag": true}, {"admin": true}, {"role": "admin"}, {"role_id": 1}, {"grants": []any{map[string]any{"role": "admin", "on": "**"}}},
-		{"kind": "user"}, {"id": "x"}, {"provider": ""}, {"by": "user:root"}, {"first": true}, {"generation": 0}, {"hash": "$2a$04$DYtYEz/IYO8BxzIq9H8ISuyhZbSNXyAT8SP3TZe92Pom.OvxZiTRm"}, {"scope": nil, "of": "user:root"},
+		{"has_admin_role": true}, {"sysadmin_flag": true}, {"admin": true}, {"role": "admin"}, {"role_id": 1},
+		{"grants": []any{map[string]any{"role": "admin", "on": "**"}}},
+		{"kind": "user"}, {"id": "x"}, {"provider": ""}, {"by": "user:root"}, {"first": true}, {"generation": 0},
+		{"hash": "$2a$04$DYtYEz/IYO8BxzIq9H8ISuyhZbSNXyAT8SP3TZe92Pom.OvxZiTRm"}, {"scope": nil, "of": "user:root"},
 		{"purpose": "session"}, {"via": ""}, {"Admin": true}, {"__proto__": map[string]any{"admin": true}},
 	}
 	before := string(g.root.Get(t, ask.Accounts+"users").Body) + string(g.root.Get(t, ask.Accounts+"grants").Body) + string(g.root.Get(t, ask.Accounts+"robots").Body)
@@ -90,9 +95,12 @@ func TestUnknownFields_CVE_2019_16097(t *testing.T) {
 			method, path string
 			body         map[string]any
 		}{
-			{"POST", "users", map[string]any{"name": "new-" + itoa(i), "password": password}}, {"PATCH", "users/carol", map[string]any{"groups": []string{}}}, {"POST", "robots", map[string]any{"name": "new-" + itoa(i), "on": "a"}},
-			{"PATCH", "robots/bot", map[string]any{"note": "x"}}, {"POST", "robots/bot/secrets", map[string]any{"note": "x"}}, {"POST", "grants", map[string]any{"who": "user:carol", "role": "reader", "on": "a"}},
-			{"POST", "tokens", map[string]any{"note": "x"}}, {"POST", "password", map[string]any{"old": password, "new": "another " + password}}, {"POST", "keys/rotate", map[string]any{"revoke": false}},
+			{"POST", "users", map[string]any{"name": "new-" + itoa(i), "password": password}}, {"PATCH", "users/carol", map[string]any{"groups": []string{}}},
+			{"POST", "robots", map[string]any{"name": "new-" + itoa(i), "on": "a"}},
+			{"PATCH", "robots/bot", map[string]any{"note": "x"}}, {"POST", "robots/bot/secrets", map[string]any{"note": "x"}},
+			{"POST", "grants", map[string]any{"who": "user:carol", "role": "reader", "on": "a"}},
+			{"POST", "tokens", map[string]any{"note": "x"}}, {"POST", "password", map[string]any{"old": password, "new": "another " + password}},
+			{"POST", "keys/rotate", map[string]any{"revoke": false}},
 		} {
 			if r.path == "grants" && extra["role"] != nil {
 				continue // there it belongs
@@ -133,9 +141,12 @@ func TestDeletesOff_ForEverybody_CVE_2026_41888(t *testing.T) {
 	body := ask.Image(layer)
 	d := g.alice.Put(t, "a/app", "pr-1", body)
 	for what, c := range map[string]ask.Caller{
-		"root": g.root, "alice, whose it is": g.alice, "alice's token": g.alice.Token(t, "repository:a/app:pull,push,delete"), "root's token": g.root.Token(t, "repository:a/app:*"), "eve": g.eve, "bob": g.bob, "nobody": g.nobody,
+		"root": g.root, "alice, whose it is": g.alice, "alice's token": g.alice.Token(t, "repository:a/app:pull,push,delete"),
+		"root's token": g.root.Token(t, "repository:a/app:*"), "eve": g.eve, "bob": g.bob, "nobody": g.nobody,
 	} {
-		for _, path := range []string{wire.ManifestPath("a/app", "pr-1"), wire.ManifestPath("a/app", d), wire.BlobPath("a/app", blob), wire.ManifestPath("a/app", "absent")} {
+		for _, path := range []string{
+			wire.ManifestPath("a/app", "pr-1"), wire.ManifestPath("a/app", d), wire.BlobPath("a/app", blob), wire.ManifestPath("a/app", "absent"),
+		} {
 			for _, r := range []request{{"DELETE", path, nil}, {"DELETE", path + "?force=true", nil}, {"POST", path, []string{"X-HTTP-Method-Override", "DELETE"}}} {
 				got := c.Do(t, r.method, r.target, nil, r.headers...)
 				want := 405

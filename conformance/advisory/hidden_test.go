@@ -25,7 +25,10 @@ func TestBlobOfTheSharedStore_CVE_2024_39897(t *testing.T) {
 	body := ask.Image(secret)
 	g.bob.Put(t, "b/app", "latest", body)
 	g.alice.Put(t, "a/app", "own", ask.List())
-	for _, c := range []ask.Caller{g.alice, g.alice.Token(t, "repository:a/app:pull,push", "repository:b/app:pull,push"), g.alice.Token(t, "repository:a/app:*", "registry:catalog:*")} {
+	for _, c := range []ask.Caller{
+		g.alice, g.alice.Token(t, "repository:a/app:pull,push", "repository:b/app:pull,push"),
+		g.alice.Token(t, "repository:a/app:*", "registry:catalog:*"),
+	} {
 		for _, method := range []string{"HEAD", "GET"} {
 			for _, repo := range []string{"a/app", "b/app", "b/ape"} {
 				got, none := c.Do(t, method, wire.BlobPath(repo, d), nil), c.Do(t, method, wire.BlobPath(repo, never), nil)
@@ -70,7 +73,8 @@ func TestUploadThroughAnotherRepository_CVE_2026_32589(t *testing.T) {
 			}
 			up := wire.UploadsPath(repo) + id
 			for _, r := range []attempt{
-				{"look", "GET", up, nil, ""}, {"chunk", "PATCH", up, content[20:], wire.Octets}, {"close", "PUT", wire.With(up, "digest", d.String()), content[20:], wire.Octets},
+				{"look", "GET", up, nil, ""}, {"chunk", "PATCH", up, content[20:], wire.Octets},
+				{"close", "PUT", wire.With(up, "digest", d.String()), content[20:], wire.Octets},
 				{"close as a whole", "PUT", wire.With(up, "digest", d.String()), content, wire.Octets}, {"cancel", "DELETE", up, nil, ""},
 			} {
 				got := c.Do(t, r.method, r.target, r.body, "Content-Type", r.contentType)
@@ -107,12 +111,15 @@ func TestNobodyReads_EveryRoute_CVE_2026_27771(t *testing.T) {
 		"blob":     {wire.BlobPath("secret/app", blob), wire.BlobPath("absent/app", blob)},
 		"uploads":  {wire.UploadsPath("secret/app"), wire.With(wire.UploadsPath("secret/app"), "mount", blob.String(), "from", "secret/app")},
 		"upload":   {upload}, "tags": {"/v2/secret/app/tags/list", "/v2/absent/app/tags/list"}, "referrers": {wire.ReferrersPath("secret/app", d)},
-		"catalog": {"/v2/_catalog", "/v2/_catalog?n=1"}, "ping": {"/v2/", "/v2"}, "audit": {"/api/v1/audit", "/api/v1/audit?after=0"}, "audit-verify": {"/api/v1/audit/verify"},
-		"auth-token": {"/auth/token", "/auth/token?scope=repository:secret/app:pull,push&account=root"}, "auth-keys": {"/auth/keys"}, "auth-login": {"/auth/login"},
+		"catalog": {"/v2/_catalog", "/v2/_catalog?n=1"}, "ping": {"/v2/", "/v2"}, "audit": {"/api/v1/audit", "/api/v1/audit?after=0"},
+		"audit-verify": {"/api/v1/audit/verify"},
+		"auth-token":   {"/auth/token", "/auth/token?scope=repository:secret/app:pull,push&account=root"}, "auth-keys": {"/auth/keys"}, "auth-login": {"/auth/login"},
 		"auth-callback": {"/auth/callback", "/auth/callback?code=x&state=x"}, "auth-logout": {"/auth/logout"},
-		"auth-whoami": {ask.Accounts + "whoami"}, "auth-can-i": {ask.Accounts + "can-i?action=pull&on=secret/app&as=user:secret-user"}, "auth-roles": {ask.Accounts + "roles"},
+		"auth-whoami": {ask.Accounts + "whoami"}, "auth-can-i": {ask.Accounts + "can-i?action=pull&on=secret/app&as=user:secret-user"},
+		"auth-roles":    {ask.Accounts + "roles"},
 		"auth-password": {ask.Accounts + "password"}, "auth-tokens": {ask.Accounts + "tokens"}, "auth-token-of": {ask.Accounts + "tokens/" + secretID},
-		"auth-users": {ask.Accounts + "users"}, "auth-user": {ask.Accounts + "users/secret-user"}, "auth-robots": {ask.Accounts + "robots"}, "auth-robot": {ask.Accounts + "robots/secret-robot"},
+		"auth-users": {ask.Accounts + "users"}, "auth-user": {ask.Accounts + "users/secret-user"}, "auth-robots": {ask.Accounts + "robots"},
+		"auth-robot":   {ask.Accounts + "robots/secret-robot"},
 		"auth-secrets": {ask.Accounts + "robots/secret-robot/secrets"}, "auth-secret": {ask.Accounts + "robots/secret-robot/secrets/" + secretID},
 		"auth-grants": {ask.Accounts + "grants"}, "auth-grant": {ask.Accounts + "grants/" + grantID}, "auth-rotate": {ask.Accounts + "keys/rotate"},
 	}

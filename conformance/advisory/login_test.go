@@ -115,8 +115,10 @@ func TestNames_AreNotFoundOut(t *testing.T) {
 	for way, try := range ways {
 		answers := map[string]string{}
 		for what, shown := range map[string][2]string{
-			"no such user": {"nobody", "wrong"}, "a user of the file": {"alice", "wrong"}, "a user of the registry": {"carol", "wrong"}, "a disabled user": {"gone", "wrong"}, "a disabled user's own": {"gone", password},
-			"a robot": {"robot$bot", "wrong"}, "no such robot": {"robot$nobot", "wrong"}, "somebody else's secret": {"carol", secret}, "a secret for no such user": {"nobody", secret}, "no such secret": {"bot", secret[:len(secret)-4] + "AAAA"},
+			"no such user": {"nobody", "wrong"}, "a user of the file": {"alice", "wrong"}, "a user of the registry": {"carol", "wrong"},
+			"a disabled user": {"gone", "wrong"}, "a disabled user's own": {"gone", password},
+			"a robot": {"robot$bot", "wrong"}, "no such robot": {"robot$nobot", "wrong"}, "somebody else's secret": {"carol", secret},
+			"a secret for no such user": {"nobody", secret}, "no such secret": {"bot", secret[:len(secret)-4] + "AAAA"},
 		} {
 			got := try(t, g.nobody, shown[0], shown[1])
 			h := got.Header.Clone()
@@ -141,7 +143,8 @@ func TestHosts_AreNoHeaders(t *testing.T) {
 	g := guard(t)
 	r := wire.At(g.URL)
 	for _, host := range []string{
-		`evil"`, `evil",service="x`, `evil", Basic realm="x`, "evil x", "evil,x", "evil;x", `evil\`, "evil/x", "evil?x", "evil#x", "user@evil", "evil%22", "evil%0d%0aX-Evil: yes", "<script>", "évil", "evil\x7f", "evil\tx",
+		`evil"`, `evil",service="x`, `evil", Basic realm="x`, "evil x", "evil,x", "evil;x", `evil\`, "evil/x", "evil?x", "evil#x", "user@evil", "evil%22",
+		"evil%0d%0aX-Evil: yes", "<script>", "évil", "evil\x7f", "evil\tx",
 		strings.Repeat("a", 300), "evil'", "evil(x)", "", "evil\rx", "evil\nX-Evil: yes", "evil\x00",
 	} {
 		for _, target := range []string{"/v2/", "/v2/a/app/tags/list", "/auth/login", "/api/v1/auth/whoami"} {
@@ -172,7 +175,10 @@ func TestHosts_AreNoHeaders(t *testing.T) {
 	}
 	// Where the configuration says how clients reach the registry, no request says otherwise.
 	u := guard(t, "url: https://registry.example.com\n")
-	for _, headers := range [][]string{nil, {"X-Forwarded-Host", "evil.example.com"}, {"X-Forwarded-Proto", "http"}, {"Forwarded", "host=evil.example.com"}, {"X-Original-Url", "https://evil.example.com"}} {
+	for _, headers := range [][]string{
+		nil, {"X-Forwarded-Host", "evil.example.com"}, {"X-Forwarded-Proto", "http"}, {"Forwarded", "host=evil.example.com"},
+		{"X-Original-Url", "https://evil.example.com"},
+	} {
 		got := u.nobody.Do(t, "GET", "/v2/", nil, headers...).Want(t, 401)
 		if c := got.Header.Get("WWW-Authenticate"); c != `Bearer realm="https://registry.example.com/auth/token",service="registry.example.com"` {
 			t.Errorf("with %q the challenge is %q", headers, c)
@@ -205,7 +211,8 @@ func TestLogin_LeadsNowhereElse(t *testing.T) {
 	g, provider := guardPeople(t)
 	issuer := provider.URL
 	for _, to := range []string{
-		"//evil.example.com", "///evil.example.com", "https://evil.example.com", "http:evil.example.com", `/\evil.example.com`, `\\evil.example.com`, "/\t/evil.example.com", "/\n/evil.example.com", "javascript:alert(1)", "data:text/html,x", "evil.example.com",
+		"//evil.example.com", "///evil.example.com", "https://evil.example.com", "http:evil.example.com", `/\evil.example.com`, `\\evil.example.com`,
+		"/\t/evil.example.com", "/\n/evil.example.com", "javascript:alert(1)", "data:text/html,x", "evil.example.com",
 		" //evil.example.com", "/x\r\nX-Evil: yes", "/\x00", "@evil.example.com", ".", "?x", "/" + strings.Repeat("a", 4000),
 	} {
 		got := g.nobody.Get(t, "/auth/login?return="+url.QueryEscape(to))
@@ -213,7 +220,10 @@ func TestLogin_LeadsNowhereElse(t *testing.T) {
 			t.Errorf("return=%q: %d to %q", to, got.Status, got.Header.Get("Location"))
 		}
 	}
-	for _, query := range []string{"provider=evil", "provider=//evil.example.com", "provider=corp&provider=evil", "issuer=https://evil.example.com", "redirect_uri=https://evil.example.com", "return=/x&return=//evil.example.com"} {
+	for _, query := range []string{
+		"provider=evil", "provider=//evil.example.com", "provider=corp&provider=evil", "issuer=https://evil.example.com",
+		"redirect_uri=https://evil.example.com", "return=/x&return=//evil.example.com",
+	} {
 		got := g.nobody.Get(t, "/auth/login?"+query)
 		if got.Status == http.StatusFound && !strings.HasPrefix(got.Header.Get("Location"), issuer+"/authorize?") || strings.Contains(fmt.Sprint(got.Header), "evil") || got.Status >= 500 {
 			t.Errorf("%s: %d, %v", query, got.Status, got.Header)
@@ -232,7 +242,10 @@ func TestLogin_LeadsNowhereElse(t *testing.T) {
 			t.Errorf("a cookie that leads to %s: %d, %v", back, got.Status, got.Header)
 		}
 	}
-	for _, query := range []string{"", "?code=x", "?state=x", "?code=x&state=x&iss=https://evil.example.com", "?error=<script>alert(1)</script>&error_description=x", "?error=x%0d%0aX-Evil:yes"} {
+	for _, query := range []string{
+		"", "?code=x", "?state=x", "?code=x&state=x&iss=https://evil.example.com", "?error=<script>alert(1)</script>&error_description=x",
+		"?error=x%0d%0aX-Evil:yes",
+	} {
 		cookie, _, _ := strings.Cut(begun.Header.Get("Set-Cookie"), ";")
 		got := g.nobody.Do(t, "GET", "/auth/callback"+query, nil, "Cookie", cookie)
 		if got.Status < 400 || got.Status >= 500 || got.Header.Get("X-Evil") != "" || strings.Contains(got.Header.Get("Content-Type"), "html") || len(got.Header.Values("Set-Cookie")) > 0 {
@@ -246,7 +259,10 @@ func TestAuthorization_TooLongOrTwice(t *testing.T) {
 	g := guard(t)
 	g.root.Get(t, "/v2/").Want(t, 200)
 	for _, size := range []int{1 << 10, 17 << 10, 40 << 10, 49 << 10, 60 << 10, 100 << 10, 900 << 10} {
-		for _, shown := range []string{"Bearer " + strings.Repeat("e", size), ask.Basic("root", strings.Repeat("e", size/2)), ask.Basic(strings.Repeat("e", size/2), password), "Bearer eyJ" + strings.Repeat("e", size) + ".e.e", strings.Repeat("e", size), "Bearer " + strings.Repeat(".", size)} {
+		for _, shown := range []string{
+			"Bearer " + strings.Repeat("e", size), ask.Basic("root", strings.Repeat("e", size/2)), ask.Basic(strings.Repeat("e", size/2), password),
+			"Bearer eyJ" + strings.Repeat("e", size) + ".e.e", strings.Repeat("e", size), "Bearer " + strings.Repeat(".", size),
+		} {
 			got, err := g.nobody.With(shown).Send("GET", "/v2/", nil)
 			if err != nil {
 				continue // the server hung up while more was on its way

@@ -96,7 +96,8 @@ func TestReadOnlyToken_NeverPushes_CVE_2025_68944(t *testing.T) {
 			c.Get(t, wire.ManifestPath(repo, "here")).Want(t, 200)
 		}
 		paths := []string{
-			wire.ManifestPath(repo, "here"), wire.ManifestPath(repo, "second"), wire.ManifestPath(repo, "fresh"), "/v2/" + repo + "/tags/list", "/v2/" + other + "/tags/list",
+			wire.ManifestPath(repo, "here"), wire.ManifestPath(repo, "second"), wire.ManifestPath(repo, "fresh"), "/v2/" + repo + "/tags/list",
+			"/v2/" + other + "/tags/list",
 			wire.BlobPath(repo, blob), wire.BlobPath(other, blob), "/v2/_catalog", upload,
 		}
 		see := func() (all []string) {
@@ -131,9 +132,11 @@ func TestTagIsNotMovedWithoutTheRight_CVE_2026_31801(t *testing.T) {
 	known := ask.List()
 	d := g.root.Put(t, repo, "", known)
 	for what, c := range map[string]ask.Caller{
-		"a reader": g.eve, "a domain lead": lead, "another team's developer": g.bob, "nobody": g.nobody, "a developer's token for pulling": g.alice.Token(t, "repository:"+repo+":pull"),
-		"a developer's token for deleting": g.alice.Token(t, "repository:"+repo+":delete"), "a developer's token for elsewhere": g.alice.Token(t, "repository:a/apps:pull,push", "repository:a:pull,push"),
-		"root's token for pulling": g.root.Token(t, "repository:"+repo+":pull"),
+		"a reader": g.eve, "a domain lead": lead, "another team's developer": g.bob, "nobody": g.nobody,
+		"a developer's token for pulling":   g.alice.Token(t, "repository:"+repo+":pull"),
+		"a developer's token for deleting":  g.alice.Token(t, "repository:"+repo+":delete"),
+		"a developer's token for elsewhere": g.alice.Token(t, "repository:a/apps:pull,push", "repository:a:pull,push"),
+		"root's token for pulling":          g.root.Token(t, "repository:"+repo+":pull"),
 	} {
 		for _, tag := range []string{"latest", "fresh"} {
 			for _, body := range [][]byte{known, ask.List()} {

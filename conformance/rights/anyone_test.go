@@ -41,7 +41,10 @@ func TestAnyone_reads_what_is_public(t *testing.T) {
 		if len(c.Show) > 0 && strings.HasPrefix(c.Show[0], "Bearer") && !strings.Contains(string(ask.ClaimsOf(t, c.Show[0][7:]).Access), "public/app") {
 			yes = 401 // a token of nothing is good for nothing
 		}
-		for _, path := range []string{wire.ManifestPath("public/app", "latest"), wire.BlobPath("public/app", d), "/v2/public/app/tags/list", wire.ReferrersPath("public/app", d)} {
+		for _, path := range []string{
+			wire.ManifestPath("public/app", "latest"), wire.BlobPath("public/app", d), "/v2/public/app/tags/list",
+			wire.ReferrersPath("public/app", d),
+		} {
 			c.Get(t, path).Want(t, yes)
 			c.Do(t, "HEAD", path, nil).Want(t, yes)
 		}
@@ -90,7 +93,8 @@ func TestAnyone_reads_what_is_public(t *testing.T) {
 		want []string
 	}{
 		{nobody.Token(t, "registry:catalog:*"), []string{"public/app", "public/more/app"}},
-		{alice, []string{"public/app", "public/more/app", "secret/alice/app"}}, {alice.Token(t, "registry:catalog:*"), []string{"public/app", "public/more/app", "secret/alice/app"}},
+		{alice, []string{"public/app", "public/more/app", "secret/alice/app"}},
+		{alice.Token(t, "registry:catalog:*"), []string{"public/app", "public/more/app", "secret/alice/app"}},
 	} {
 		for _, n := range []string{"", "1"} {
 			if got := c.who.Catalog(t, "", n); !slices.Equal(got, c.want) {

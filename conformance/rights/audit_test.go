@@ -39,7 +39,8 @@ func TestAudit_tells_each_the_own_part(t *testing.T) {
 		{"a developer", developer, own(developer)}, {"another", other, own(other)}, {"a job", ci, own(ci)}, {"a maintainer who did nothing", maintainer, on(path)},
 		{"a maintainer", maker, either(on(path), own(maker))},
 		{"a lead", person(t, "domain-lead", path), on(path)}, {"an auditor of the path", person(t, "auditor", path), on(path)},
-		{"an auditor of a repository", person(t, "auditor", inside), on(inside)}, {"an auditor of nothing that is there", person(t, "auditor", path+"/ap"), on(path + "/ap")},
+		{"an auditor of a repository", person(t, "auditor", inside), on(inside)},
+		{"an auditor of nothing that is there", person(t, "auditor", path+"/ap"), on(path + "/ap")},
 		{"an auditor of everything", person(t, "auditor", "**"), all}, {"an admin of the path", person(t, "admin", path), on(path)}, {"root", root, all},
 		{"a developer who audits", person(t, "developer", path, "auditor", beside), on(beside)},
 	} {

@@ -134,8 +134,9 @@ func shownBadly(t *testing.T) []bad {
 		}})
 	}
 	for what, header := range map[string]string{
-		"a scheme that is none": "Digest x", "no scheme": "x", "Bearer and nothing": "Bearer", "Bearer and a word": "Bearer x", "Bearer, not a token": "Bearer a.b.c",
-		"Basic and nothing": "Basic", "Basic, not base64": "Basic !!", "Basic without colon": "Basic cm9vdA==", "Basic without password": "Basic cm9vdDo=",
+		"a scheme that is none": "Digest x", "no scheme": "x", "Bearer and nothing": "Bearer", "Bearer and a word": "Bearer x",
+		"Bearer, not a token": "Bearer a.b.c",
+		"Basic and nothing":   "Basic", "Basic, not base64": "Basic !!", "Basic without colon": "Basic cm9vdA==", "Basic without password": "Basic cm9vdDo=",
 	} {
 		all = append(all, bad{what, same(ask.Caller{At: shared.URL, Show: []string{header}})})
 	}

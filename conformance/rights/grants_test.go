@@ -153,8 +153,10 @@ func TestGrants_are_listed_to_whoever_leads_there(t *testing.T) {
 	}
 	root.Get(t, ask.Accounts+"users").Want(t, 200)
 	for _, bad := range []map[string]any{
-		{"who": "anyone", "role": "admin"}, {"who": "friend", "role": "reader", "on": path}, {"who": "user:friend", "role": "root", "on": path}, {"who": "user:friend", "role": "reader", "on": path + "/../x"},
-		{"who": "user:friend", "role": "reader", "on": "*"}, {"who": "user:friend", "role": "reader", "on": path, "expires": "never"}, {"who": "user:friend", "role": "reader", "on": "/"},
+		{"who": "anyone", "role": "admin"}, {"who": "friend", "role": "reader", "on": path}, {"who": "user:friend", "role": "root", "on": path},
+		{"who": "user:friend", "role": "reader", "on": path + "/../x"},
+		{"who": "user:friend", "role": "reader", "on": "*"}, {"who": "user:friend", "role": "reader", "on": path, "expires": "never"},
+		{"who": "user:friend", "role": "reader", "on": "/"},
 		{"who": "user:", "role": "reader", "on": path}, {"who": "user:a\u202eb", "role": "reader", "on": path}, {"who": "", "role": "reader", "on": path},
 	} {
 		root.Call(t, "POST", "grants", bad).Want(t, 400)

@@ -36,7 +36,8 @@ func TestLimits_lock_no_job_and_no_robot_out(t *testing.T) {
 			continue
 		}
 		for what, shown := range map[string]string{
-			"a job": ask.Basic(locked, jobToken(fmt.Sprint("limited-", n), "job-reader")), "a robot": ask.Basic("robot$limited-robot", plain), "a token": ask.Basic("token", who.Token(t).Show[0][7:]),
+			"a job": ask.Basic(locked, jobToken(fmt.Sprint("limited-", n), "job-reader")), "a robot": ask.Basic("robot$limited-robot", plain),
+			"a token": ask.Basic("token", who.Token(t).Show[0][7:]),
 		} {
 			c := somebody("", shown)
 			c.From = "127.3.0.3"

@@ -90,7 +90,10 @@ func TestLists_of_what_is_hidden(t *testing.T) {
 	root.Put(t, repo, "two", ask.List(wire.Descriptor(ocispec.MediaTypeImageIndex, subject)))
 	none := strings.Replace(repo, "/app", "/ape", 1)
 	for _, who := range []ask.Caller{person(t), person(t, "auditor", path), person(t, "developer", path+"/apps"), person(t, "maintainer", path+"/a")} {
-		for _, what := range []string{"/tags/list", "/tags/list?n=1", "/tags/list?last=one", "/tags/list?n=x", "/referrers/" + d.String(), "/referrers/" + d.String() + "?n=1", "/referrers/x"} {
+		for _, what := range []string{
+			"/tags/list", "/tags/list?n=1", "/tags/list?last=one", "/tags/list?n=x", "/referrers/" + d.String(), "/referrers/" + d.String() + "?n=1",
+			"/referrers/x",
+		} {
 			got, absent := who.Get(t, "/v2/"+repo+what), who.Get(t, "/v2/"+none+what)
 			got.Refused(t, "NAME_UNKNOWN", 404)
 			if string(got.Body) != strings.ReplaceAll(string(absent.Body), none, repo) || absent.Status != 404 {
@@ -114,7 +117,8 @@ func TestScopes_tell_nothing(t *testing.T) {
 	root.Put(t, path+"/hidden/app", "latest", ask.List())
 	who := person(t, "developer", path+"/own")
 	for _, c := range []struct{ scope, want string }{
-		{"repository:" + path + "/hidden/app:pull,push,delete", "[]"}, {"repository:" + path + "/absent/app:pull,push,delete", "[]"}, {"repository:" + path + "/hidden/app:*", "[]"},
+		{"repository:" + path + "/hidden/app:pull,push,delete", "[]"}, {"repository:" + path + "/absent/app:pull,push,delete", "[]"},
+		{"repository:" + path + "/hidden/app:*", "[]"},
 		{"repository:" + path + "/own/absent:*", `[{"type":"repository","name":"` + path + `/own/absent","actions":["pull","push","delete"]}]`},
 		{"repository:" + path + ":pull", "[]"}, {"repository:**:pull registry:catalog:*", `[{"type":"registry","name":"catalog","actions":["*"]}]`},
 	} {

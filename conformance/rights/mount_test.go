@@ -23,7 +23,8 @@ func TestMount_needs_pull_on_the_source(t *testing.T) {
 	who := person(t, "developer", path)
 	neither := digest.FromBytes(wire.Random(100))
 	for _, query := range [][]string{
-		nil, {"from", source}, {"from", source, "from", repo}, {"from", repo, "from", source}, {"from", strings.ToUpper(source)}, {"from", "/" + source}, {"from", repo + "/../" + source},
+		nil, {"from", source}, {"from", source, "from", repo}, {"from", repo, "from", source}, {"from", strings.ToUpper(source)}, {"from", "/" + source},
+		{"from", repo + "/../" + source},
 		{"from", source + "/"}, {"from", theirs}, {"from", "no/such"}, {"from", repo}, {"from", "**"}, {"from", ""},
 	} {
 		got := mount(who, repo, d, query...)
@@ -43,7 +44,10 @@ func TestMount_needs_pull_on_the_source(t *testing.T) {
 	}
 	// Who may pull there may, as far as the token goes.
 	both := person(t, "developer", path, "reader", theirs)
-	for _, scopes := range [][]string{{}, {"repository:" + repo + ":pull,push"}, {"repository:" + repo + ":pull,push", "repository:" + source + ":push"}, {"repository:" + repo + ":pull,push", "registry:catalog:*"}} {
+	for _, scopes := range [][]string{
+		{}, {"repository:" + repo + ":pull,push"}, {"repository:" + repo + ":pull,push", "repository:" + source + ":push"},
+		{"repository:" + repo + ":pull,push", "registry:catalog:*"},
+	} {
 		want := 202
 		if len(scopes) == 0 {
 			want = 401

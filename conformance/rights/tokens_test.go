@@ -85,7 +85,10 @@ func TestToken_leaves_its_owner_s_secrets_alone(t *testing.T) {
 	who.Call(t, "POST", "tokens", map[string]any{}).Want(t, 201).JSON(t, &made)
 	var narrow struct{ ID, Value string }
 	who.Call(t, "POST", "tokens", map[string]any{"scope": []any{map[string]any{"type": "repository", "name": "x/y", "actions": []string{"pull"}}}}).Want(t, 201).JSON(t, &narrow)
-	for what, c := range map[string]ask.Caller{"a token of nothing": who.Token(t), "a narrow secret": who.With(ask.Bearer(narrow.Value)), "a token by a narrow secret": who.With(ask.Bearer(narrow.Value)).Token(t)} {
+	for what, c := range map[string]ask.Caller{
+		"a token of nothing": who.Token(t), "a narrow secret": who.With(ask.Bearer(narrow.Value)),
+		"a token by a narrow secret": who.With(ask.Bearer(narrow.Value)).Token(t),
+	} {
 		c.Call(t, "POST", "tokens", map[string]any{}).Refused(t, "DENIED", 403)
 		c.Call(t, "POST", "password", map[string]any{"old": password, "new": "another " + password}).Refused(t, "DENIED", 403)
 		if got := c.Do(t, "DELETE", ask.Accounts+"tokens/"+made.ID, nil); got.Status != 403 && got.Status != 401 {
@@ -191,8 +194,10 @@ func TestToken_answers(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	for _, bad := range [][]string{
-		{"grant_type", "password", "username", "a", "username", "b", "password", "c"}, {"grant_type", "client_credentials"}, {"grant_type", "password", "username", "a"},
-		{"grant_type", "refresh_token", "refresh_token", "x"}, {"grant_type", exchange, "subject_token", "x"}, {"grant_type", exchange, "subject_token", "x", "subject_token_type", "y"}, {},
+		{"grant_type", "password", "username", "a", "username", "b", "password", "c"}, {"grant_type", "client_credentials"},
+		{"grant_type", "password", "username", "a"},
+		{"grant_type", "refresh_token", "refresh_token", "x"}, {"grant_type", exchange, "subject_token", "x"},
+		{"grant_type", exchange, "subject_token", "x", "subject_token_type", "y"}, {},
 	} {
 		if got := anonymous.Form(t, bad...); got.Status != 400 {
 			t.Errorf("%q: %d %s", bad, got.Status, got.Excerpt())

@@ -31,13 +31,15 @@ func TestUploads_belong_to_who_began_them(t *testing.T) {
 	try := func(what string, who ask.Caller, at string) {
 		t.Helper()
 		for _, r := range []request{
-			{"GET", at, nil, nil}, {"PATCH", at, content[20:], []string{"Content-Type", wire.Octets, "Content-Range", "20-59"}}, {"PATCH", at, content[20:], []string{"Content-Type", wire.Octets}},
-			{"PUT", wire.With(at, "digest", d.String()), content[20:], []string{"Content-Type", wire.Octets}}, {"PUT", wire.With(at, "digest", d.String()), content, []string{"Content-Type", wire.Octets, "Content-Range", "0-59"}},
+			{"GET", at, nil, nil}, {"PATCH", at, content[20:], []string{"Content-Type", wire.Octets, "Content-Range", "20-59"}},
+			{"PATCH", at, content[20:], []string{"Content-Type", wire.Octets}},
+			{"PUT", wire.With(at, "digest", d.String()), content[20:], []string{"Content-Type", wire.Octets}},
+			{"PUT", wire.With(at, "digest", d.String()), content, []string{"Content-Type", wire.Octets, "Content-Range", "0-59"}},
 			{"DELETE", at, nil, nil},
 		} {
 			got := who.Do(t, r.method, r.target, r.body, r.headers...)
 			got.Refused(t, "BLOB_UPLOAD_UNKNOWN", 404)
-			// To this ask.Caller it is as if it never was.
+			// To this caller it is as if it never was.
 			r.target = strings.Replace(r.target, at, strings.Replace(no, repo, at[len("/v2/"):strings.Index(at, "/blobs/")], 1), 1)
 			never := who.Do(t, r.method, r.target, r.body, r.headers...)
 			id := func(a wire.Reply, at string) string {
