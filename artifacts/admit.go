@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/artifacts/version"
 	"github.com/entrepot/entrepot/registry"
@@ -19,6 +24,15 @@ import (
 //   - latest and the domain tags (cloud.prod) are not pushed: the registry moves them.
 //   - Every other tag is scratch and moves freely.
 func (k *Catalog) Admit(ctx context.Context, p registry.Push) (registry.Verdict, error) {
+	if own, ok := ctx.Value(ownKey{}).(own); ok {
+		if own.switching == nil {
+			return registry.Verdict{}, nil
+		}
+		return registry.Verdict{Record: own.record(k)}, nil
+	}
+	if err := reserved(p.Repo); err != nil {
+		return registry.Verdict{}, err
+	}
 	kind := Classify(p.Bytes)
 	if kind == Document && (IsComponent(p.Repo) || isGroup(p.Repo)) {
 		if err := k.fitAll(p, kind); err != nil {
@@ -40,7 +54,7 @@ func (k *Catalog) Admit(ctx context.Context, p registry.Push) (registry.Verdict,
 	}
 	return registry.Verdict{
 		Tag: func(ctx context.Context, tx kv.Tx, tag string, was *registry.Stored) (bool, error) {
-			return keepsPromise(ctx, tx, p.Repo, tag, seen.content, was)
+			return k.keepsPromise(ctx, tx, p, tag, seen.content, was)
 		},
 		Record: func(ctx context.Context, tx kv.Tx, now registry.Stored) error { return k.record(ctx, tx, p, seen, now) },
 	}, nil
@@ -86,21 +100,25 @@ func fits(repo, tag string, kind Kind) error {
 	return refuse(fmt.Sprintf("%s names artifacts of kind %s; push this under another tag, or attach it to what it is about", tag, want))
 }
 
-// keepsPromise tells whether a tag that promises something stays where it is, since it names this content already. Other content is refused.
-func keepsPromise(ctx context.Context, tx kv.Tx, repo, tag, content string, was *registry.Stored) (stays bool, err error) {
+// keepsPromise tells whether a tag that promises something stays where it is, since it names this content already. Other content is refused, except where it
+// adds files to a version that is deployed nowhere.
+func (k *Catalog) keepsPromise(ctx context.Context, tx kv.Tx, p registry.Push, tag, content string, was *registry.Stored) (stays bool, err error) {
 	t, promises := version.ParseTag(tag)
 	if !promises {
 		return false, nil
 	}
+	if err := k.otherSpelling(ctx, tx, p.Repo, tag, t, content); err != nil {
+		return false, err
+	}
 	if was == nil {
-		before, err := read[tombstone](ctx, tx, keyGone(repo, tag))
+		before, err := read[tombstone](ctx, tx, keyGone(p.Repo, tag))
 		if errors.Is(err, ErrUnknown) || err == nil && before.Content == content {
 			return false, nil
 		}
 		if err != nil {
 			return false, err
 		}
-		return false, taken(repo, tag, t, "was deleted, and named", before.By, before.Pushed)
+		return false, taken(p.Repo, tag, t, "was deleted, and named", before.By, before.Pushed)
 	}
 	m, err := registry.ManifestIn(ctx, tx, *was)
 	if err != nil {
@@ -109,7 +127,62 @@ func keepsPromise(ctx context.Context, tx kv.Tx, repo, tag, content string, was 
 	if contentOf(m) == content {
 		return true, nil
 	}
-	return false, taken(repo, tag, t, "names", was.By, was.Pushed)
+	if (t.Kind == version.TagDeb || t.Kind == version.TagGeneric) && grows(m, p.Manifest) {
+		places, err := deployedWhere(ctx, tx, p.Repo, t.Version.String())
+		if err != nil {
+			return false, err
+		}
+		if len(places) > 0 {
+			return false, &registry.Error{Code: registry.Denied, Detail: map[string]string{"name": p.Repo, "tag": tag,
+				"hint": "files are added to a version until it is deployed, and it is deployed in " + strings.Join(places, ", ") + "; push a new version"}}
+		}
+		return false, nil
+	}
+	return false, taken(p.Repo, tag, t, "names", was.By, was.Pushed)
+}
+
+// otherSpelling refuses other content for a version that is there under another spelling of its tag: v1.0.2 is 1.0.2.
+func (k *Catalog) otherSpelling(ctx context.Context, v kv.View, repo, tag string, t version.Tag, content string) error {
+	row, err := read[Version](ctx, v, keyVersion(repo, t.Version.String()))
+	if errors.Is(err, ErrUnknown) {
+		return nil
+	}
+	f, ok := row.Formats[formats[t.Kind]]
+	if err != nil || !ok || f.Tag == tag || f.Content == content {
+		return err
+	}
+	return taken(repo, f.Tag, t, "is the same version, and names", f.By, f.Pushed)
+}
+
+// grows tells whether an artifact has all files of another one, under the same names, and more under other names.
+func grows(from, to registry.Manifest) bool {
+	names := map[string]digest.Digest{}
+	for _, l := range to.Layers {
+		name := l.Annotations[ocispec.AnnotationTitle]
+		if _, twice := names[name]; twice || name == "" {
+			return false
+		}
+		names[name] = l.Digest
+	}
+	for _, l := range from.Layers {
+		if name := l.Annotations[ocispec.AnnotationTitle]; name == "" || names[name] != l.Digest {
+			return false
+		}
+	}
+	return len(to.Layers) > len(from.Layers)
+}
+
+// deployedWhere returns the places where a version is deployed.
+func deployedWhere(ctx context.Context, v kv.View, name, number string) (places []string, err error) {
+	for d, err := range deployedOf(ctx, v, name) {
+		if err != nil {
+			return nil, err
+		}
+		if d.Version == number {
+			places = append(places, d.Place.Tag())
+		}
+	}
+	return places, nil
 }
 
 // taken refuses to let a tag that promises something name other content.
@@ -133,8 +206,20 @@ type tombstone struct {
 	Deleted time.Time `json:"deleted"`
 }
 
-// Remove implements registry.Admission: a deleted version leaves a tombstone, so that its number never names other content.
+// Remove implements registry.Admission: a deleted version leaves a tombstone, so that its number never names other content. What is deployed is not deleted.
 func (k *Catalog) Remove(ctx context.Context, tx kv.Tx, repo, tag string, was registry.Stored) error {
+	if _, ours := ctx.Value(ownKey{}).(own); ours {
+		return nil
+	}
+	if err := reserved(repo); err != nil {
+		return err
+	}
+	keep := func(hint string) error {
+		return &registry.Error{Code: registry.Denied, Detail: map[string]string{"name": repo, "tag": tag, "hint": hint}}
+	}
+	if isGroup(repo) && (tag == "ownership" || tag == "policy") {
+		return keep("push another " + tag + ".yaml in its place")
+	}
 	if !IsComponent(repo) {
 		return nil
 	}
@@ -142,8 +227,20 @@ func (k *Catalog) Remove(ctx context.Context, tx kv.Tx, repo, tag string, was re
 		return k.forget(ctx, tx, repo, was)
 	}
 	t, promises := version.ParseTag(tag)
-	if !promises || t.Kind == version.TagLatest || t.Kind == version.TagDomain {
+	format, versioned := formats[t.Kind]
+	switch {
+	case !promises || t.Kind == version.TagLatest:
 		return nil
+	case t.Kind == version.TagDomain:
+		return keep("what is deployed in " + tag + " is withdrawn, not deleted: entrepot withdraw " + repo + "@" + tag)
+	case versioned:
+		places, err := deployedWhere(ctx, tx, repo, t.Version.String())
+		if err != nil {
+			return err
+		}
+		if len(places) > 0 {
+			return keep("it is deployed in " + strings.Join(places, ", ") + "; promote another version there first")
+		}
 	}
 	m, err := registry.ManifestIn(ctx, tx, was)
 	if err != nil {
@@ -152,8 +249,20 @@ func (k *Catalog) Remove(ctx context.Context, tx kv.Tx, repo, tag string, was re
 	if err := write(tx, keyGone(repo, tag), tombstone{contentOf(m), string(was.Digest), was.By, was.Pushed, k.now().UTC()}); err != nil {
 		return err
 	}
-	if format, ok := formats[t.Kind]; ok {
+	if versioned {
 		return k.drop(ctx, tx, repo, t.Version.String(), format)
 	}
 	return nil
+}
+
+// reservedNames are first parts of repository names that belong to the registry itself.
+var reservedNames = []string{"apt", "index", "tree", "api", "auth", "components"}
+
+// reserved refuses changes of what the registry makes itself.
+func reserved(repo string) error {
+	first, _, _ := strings.Cut(repo, "/")
+	if !slices.Contains(reservedNames, first) {
+		return nil
+	}
+	return &registry.Error{Code: registry.Denied, Detail: map[string]string{"name": repo, "hint": "what is below " + first + "/ is made by the registry itself; choose another name"}}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,7 +99,7 @@ func (k *Catalog) admitDocument(ctx context.Context, p registry.Push) (registry.
 	return registry.Verdict{Record: func(ctx context.Context, tx kv.Tx, now registry.Stored) error {
 		row := Attached{Kind: d.kind, Digest: now.Digest, Content: d.content, Text: string(d.text), By: now.By, Pushed: now.Pushed}
 		switch d.kind {
-		case document.KindOwnership:
+		case document.KindOwnership, document.KindPolicy:
 			return k.recordOwner(ctx, tx, p, row, d)
 		case document.KindManifest, document.KindMetadata:
 			return k.recordDocument(ctx, tx, p, row, d)
@@ -122,22 +123,39 @@ func (k *Catalog) judgeNow(ctx context.Context, p registry.Push, d *paper) (all 
 			return nil, false, err
 		}
 	}
-	all, denied = k.findings(d.file(), d.faults)
+	levels, err := k.levelsFor(ctx, k.index, p.Repo)
+	if err != nil {
+		return nil, false, err
+	}
+	all, denied = levels.findings(d.file(), d.faults)
 	return all, denied, nil
 }
 
-// recordOwner notes who answers for a group. It is pushed to the group's own repository, under the tag ownership.
+// recordOwner notes who answers for a group, or how grave it takes rules. Both are pushed to the group's own repository, under a tag of their name.
 func (k *Catalog) recordOwner(ctx context.Context, tx kv.Tx, p registry.Push, row Attached, d *paper) error {
-	if strings.Count(p.Repo, "/") != 1 {
+	if !isGroup(p.Repo) || !slices.Contains(p.Tags, string(d.kind)) {
 		return nil
 	}
-	for _, tag := range p.Tags {
-		if tag == "ownership" {
-			row.Findings, _ = k.findings(d.file(), d.faults)
-			return errors.Join(write(tx, keyOwner(p.Repo), row), k.reviewGroup(ctx, tx, p.Repo))
-		}
+	levels, err := k.levelsFor(ctx, tx, p.Repo)
+	if err != nil {
+		return err
 	}
-	return nil
+	row.Findings, _ = levels.findings(d.file(), d.faults)
+	if d.kind == document.KindPolicy {
+		if err := write(tx, keyPolicy(p.Repo), row); err != nil {
+			return err
+		}
+		return k.reviewGroup(ctx, tx, p.Repo)
+	}
+	_, err = tx.Get(ctx, keyOwner(p.Repo))
+	if err != nil && !errors.Is(err, kv.ErrNotFound) {
+		return err
+	}
+	owned := err == nil
+	if err := write(tx, keyOwner(p.Repo), row); err != nil || owned {
+		return err
+	}
+	return k.reviewGroup(ctx, tx, p.Repo)
 }
 
 // recordDocument links a document to the version that it is about, or keeps it until that arrives.
@@ -154,6 +172,9 @@ func (k *Catalog) recordDocument(ctx context.Context, tx kv.Tx, p registry.Push,
 		return err
 	}
 	v, err := read[Version](ctx, tx, keyVersion(p.Repo, number))
+	if errors.Is(err, ErrUnknown) {
+		return write(tx, keyWaiting(p.Repo, string(subject), string(row.Digest)), row) // it was deleted, and may come again
+	}
 	if err != nil {
 		return err
 	}
@@ -165,19 +186,19 @@ func (k *Catalog) recordDocument(ctx context.Context, tx kv.Tx, p registry.Push,
 		return refused(p.Repo, d.file(), all)
 	}
 	row.Findings = all
-	return k.link(ctx, tx, v, format, row)
+	if err := link(tx, v, format, row); err != nil {
+		return err
+	}
+	return k.review(ctx, tx, v)
 }
 
-// link lets a version have a document, and looks again whether it is good.
-func (k *Catalog) link(ctx context.Context, tx kv.Tx, v Version, format Kind, row Attached) error {
+// link lets a version have a document.
+func link(tx kv.Tx, v Version, format Kind, row Attached) error {
 	what := string(format)
 	if row.Kind == document.KindMetadata {
 		what = "metadata"
 	}
-	if err := write(tx, keyDocument(v.Component, v.Version, what), row); err != nil {
-		return err
-	}
-	return k.review(ctx, tx, v.Component)
+	return write(tx, keyDocument(v.Component, v.Version, what), row)
 }
 
 // arrived links the documents that were waiting for a manifest. They are here already, so nothing is refused: what is wrong is a finding.
@@ -202,7 +223,7 @@ func (k *Catalog) arrived(ctx context.Context, tx kv.Tx, v Version, format Kind,
 			return err
 		}
 		row.Findings = all
-		if err := k.link(ctx, tx, v, format, row); err != nil {
+		if err := link(tx, v, format, row); err != nil {
 			return err
 		}
 	}

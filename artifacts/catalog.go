@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/entrepot/entrepot/artifacts/document"
+	"github.com/entrepot/entrepot/artifacts/suite"
 	"github.com/entrepot/entrepot/artifacts/version"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/storage/kv"
@@ -23,6 +24,10 @@ type Config struct {
 	StaleBuild     time.Duration    // a build that is pushed later than so long after it was made is stale; 0: none is
 	BaseImages     []string         // those that may be built on, with * for parts; none: any
 	RequiredLabels []string         // that every manifest.yaml has
+	Last           []string         // the environments where promotions take more rights than elsewhere; default prod
+
+	Keys     *suite.Keys   // those that sign apt suites; nil: there are none
+	ValidFor time.Duration // for how long hosts take a snapshot of a suite; 0 is for ever
 }
 
 // Catalog knows the components: which versions there are, in which formats, of what content. It takes part in every push and delete of a component
@@ -36,17 +41,26 @@ type Catalog struct {
 	staleBuild     time.Duration
 	baseImages     []string
 	requiredLabels []string
+	last           []string
+	keys           *suite.Keys
+	validFor       time.Duration
+	registry       *registry.Registry // once it is open, see Prepare
+	publishers     publishers
 	parser         document.Parser
 }
 
 var _ registry.Admission = (*Catalog)(nil)
 
-// New returns the catalog of an index.
+// New returns the catalog of an index. Before it is used, the registry that it takes part in must be open, and Prepare called.
 func New(c Config) *Catalog {
 	k := &Catalog{
 		index: c.Index, log: c.Log, now: c.Now,
-		rules: c.Rules, staleBuild: c.StaleBuild, baseImages: c.BaseImages, requiredLabels: c.RequiredLabels,
-		parser: document.Parser{Dependency: checkDependency},
+		rules: c.Rules, staleBuild: c.StaleBuild, baseImages: c.BaseImages, requiredLabels: c.RequiredLabels, last: c.Last,
+		keys: c.Keys, validFor: c.ValidFor,
+		parser: document.Parser{Dependency: checkDependency, Rule: KnownRule},
+	}
+	if k.last == nil {
+		k.last = []string{"prod"}
 	}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)

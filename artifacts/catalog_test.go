@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/artifacts/deb/debtest"
+	"github.com/entrepot/entrepot/artifacts/suite"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/storage/blob"
 	"github.com/entrepot/entrepot/storage/journal"
@@ -33,7 +34,11 @@ type house struct {
 func build(t testing.TB) *house {
 	t.Helper()
 	h := &house{t: t, index: kv.NewMemory()}
-	h.Catalog = New(Config{Index: h.index})
+	keys, err := suite.OpenKeys(suite.KeysConfig{Index: h.index, Service: "registry.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Catalog = New(Config{Index: h.index, Keys: keys})
 	h.open(h.Catalog)
 	return h
 }
@@ -42,6 +47,9 @@ func (h *house) open(admissions ...registry.Admission) {
 	h.t.Helper()
 	var err error
 	h.reg, err = registry.Open(context.Background(), registry.Config{Blobs: blob.NewMemory(), Index: h.index, Admissions: admissions})
+	if err == nil && h.Catalog != nil {
+		err = h.Prepare(context.Background(), h.reg)
+	}
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -139,7 +147,7 @@ func TestCatalog_recognises(t *testing.T) {
 		fmt.Sprint(v.Formats[Docker].Platforms) != "[linux/amd64]" {
 		t.Errorf("%+v", v)
 	}
-	if f := v.Formats[Deb].Files; len(f) != 1 || f[0].Name != "x.deb" || f[0].Package == nil || *f[0].Package != (Package{"ms-ingestion", "1.0.2-1", "amd64"}) {
+	if f := v.Formats[Deb].Files; len(f) != 1 || f[0].Name != "ms-ingestion_1.0.2-1_amd64.deb" || f[0].Package == nil || *f[0].Package != (Package{"ms-ingestion", "1.0.2-1", "amd64"}) {
 		t.Errorf("%+v", f)
 	}
 	if f := v.Formats[Generic].Files; len(f) != 1 || f[0].Name != "fw.bin" || f[0].Size != 8 || f[0].Package != nil {
@@ -261,6 +269,55 @@ func TestCatalog_forgets(t *testing.T) {
 	}
 }
 
+// TestCatalog_spellings: v1.0.2 is 1.0.2, and cannot name anything else.
+func TestCatalog_spellings(t *testing.T) {
+	h := build(t)
+	m := h.image(service, "amd64", "", "layer", "")
+	h.must(h.push(service, m, "1.0.2"))
+	h.must(h.push(service, m, "v1.0.2"))
+	_, err := h.push(service, h.image(service, "amd64", "", "other", ""), "v1.0.2")
+	denied(t, err, "1.0.2")
+	_, err = h.push(service, h.image(service, "amd64", "", "another", ""), "v1.0.2", "pr-1")
+	denied(t, err, "1.0.2")
+	if v := h.version("1.0.2"); v.Formats[Docker].Tag != "1.0.2" {
+		t.Errorf("%+v", v)
+	}
+}
+
+// TestCatalog_takes_what_oras_makes of files when nobody says what they are.
+func TestCatalog_takes_what_oras_makes(t *testing.T) {
+	h := build(t)
+	h.must(h.push(service, h.files(service, typeUnknown, "", map[string][]byte{"fw.bin": []byte("firmware")}), "generic-1.0.2"))
+	pkg := debtest.Build(debtest.Spec{Package: "xx", Version: "1", Arch: "all"})
+	h.must(h.push(service, h.files(service, typeUnknown, "", map[string][]byte{"x.deb": pkg}), "deb-1.0.2"))
+	if v := h.version("1.0.2"); len(v.Formats) != 2 {
+		t.Errorf("%+v", v)
+	}
+}
+
+// TestCatalog_grows: files are added to a version until it is deployed.
+func TestCatalog_grows(t *testing.T) {
+	h := build(t)
+	files := map[string][]byte{"a.bin": []byte("a")}
+	h.must(h.push(service, h.files(service, TypeGeneric, "", files), "generic-1.0.2"))
+	files["b.bin"] = []byte("b")
+	h.must(h.push(service, h.files(service, TypeGeneric, "", files), "generic-1.0.2"))
+	if f := h.version("1.0.2").Formats[Generic].Files; len(f) != 2 {
+		t.Errorf("%+v", f)
+	}
+	files["a.bin"] = []byte("another")
+	_, err := h.push(service, h.files(service, TypeGeneric, "", files), "generic-1.0.2")
+	denied(t, err, "names other content")
+	h.release(service, "2.0.0", false)
+	files = map[string][]byte{"a.bin": []byte("a")}
+	g := h.must(h.push(service, h.files(service, TypeGeneric, "", files), "generic-2.0.0"))
+	h.ok(h.attach(service, "manifest.yaml", manifestYAML("generic", "2.0.0", digest.FromString("a"), "2026-01-01T00:00:00Z"), g))
+	h.promote(service, "2.0.0", prod)
+	files["b.bin"] = []byte("b")
+	_, err = h.push(service, h.files(service, TypeGeneric, "", files), "generic-2.0.0")
+	denied(t, err, "deployed in cloud.prod")
+}
+
 // TestCatalog_Prepare: a catalog that begins later, or whose index was built anew, has the same rows.
 func TestCatalog_Prepare(t *testing.T) {
 	h := build(t)
@@ -283,7 +340,7 @@ func TestCatalog_Prepare(t *testing.T) {
 	}
 	want := rows()
 	if err := h.index.Update(t.Context(), func(tx kv.Tx) error {
-		for _, prefix := range []string{prefixComponent, prefixVersion, prefixMade, prefixCommit} {
+		for _, prefix := range []string{keyCatalog, prefixComponent, prefixVersion, prefixMade, prefixCommit} {
 			from, to := kv.Prefix(prefix)
 			for row, err := range tx.Scan(t.Context(), from, to) {
 				if err != nil {
@@ -405,8 +462,8 @@ func TestDocuments_make_a_version_good(t *testing.T) {
 	}
 	nextBody, _ := json.Marshal(next)
 	latest(digest.FromBytes(nextBody))
-	if v, err := h.Latest(t.Context(), service); err != nil || v.Version != "1.1.0" {
-		t.Error(v, err)
+	if c, err := h.Component(t.Context(), service); err != nil || c.Latest != "1.1.0" {
+		t.Error(c, err)
 	}
 }
 

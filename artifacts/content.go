@@ -15,7 +15,11 @@ import (
 // files pushed twice have two manifests, since clients stamp the time into each, but they are the same content.
 func contentOf(m registry.Manifest) string {
 	h := sha256.New()
-	line(h, m.ReferrerType())
+	if kind := m.ReferrerType(); kind == typeUnknown {
+		line(h, "")
+	} else {
+		line(h, kind)
+	}
 	if m.Config != nil && Kind(byType[m.Config.MediaType]) == Docker {
 		line(h, string(m.Config.Digest))
 	}

@@ -1,10 +1,15 @@
 package artifacts
 
 import (
+	"context"
+	"errors"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/entrepot/entrepot/artifacts/document"
 	"github.com/entrepot/entrepot/registry"
+	"github.com/entrepot/entrepot/storage/kv"
 )
 
 // Level is how grave it is that a rule is broken.
@@ -24,10 +29,59 @@ type Finding struct {
 	document.Fault
 }
 
-// levelOf returns how grave a rule is: as configured, else what is false is denied and what is missing is warned about.
-func (k *Catalog) levelOf(rule string) Level {
-	if level, ok := k.rules[rule]; ok {
-		return level
+// ownRules are the rules that compare documents with what they are about. Those of documents by themselves are document.Rules.
+var ownRules = []string{
+	"manifest.format.mismatch", "manifest.version.mismatch", "manifest.sha256.mismatch", "manifest.built_at.future", "manifest.built_at.stale",
+	"manifest.built_at.order", "manifest.base_image.denied", "manifest.labels.mismatch", "manifest.labels.required.missing",
+	"metadata.group.mismatch", "metadata.service_name.mismatch", "metadata.architecture.mismatch", "metadata.multi_arch.mismatch",
+	"metadata.port_exposed.mismatch", "metadata.conflict",
+	"version.manifest.missing", "version.metadata.missing", "version.ownership.missing",
+	"components.version.unknown", "components.version.bad", "domain.version.unknown", "domain.version.bad", "domain.version.place", "domain.version.dependency",
+}
+
+// OwnRules returns them.
+func OwnRules() []string { return slices.Clone(ownRules) }
+
+// KnownRule tells whether there is a rule that may be given a level.
+func KnownRule(id string) bool {
+	if slices.Contains(ownRules, id) {
+		return true
+	}
+	kind, _, _ := strings.Cut(id, ".")
+	return slices.ContainsFunc(document.Rules(document.Kind(kind)), func(r document.Rule) bool { return r.ID == id && !r.Fatal })
+}
+
+// levels say how grave each rule is for a component: as the configuration says, else its group's policy.yaml, else what is false is denied and what is
+// missing is warned about.
+type levels struct{ fixed, group map[string]Level }
+
+// levelsFor returns those of a component or a group.
+func (k *Catalog) levelsFor(ctx context.Context, v kv.View, repo string) (levels, error) {
+	l := levels{fixed: k.rules}
+	if IsComponent(repo) {
+		repo = path.Dir(repo)
+	}
+	row, err := read[Attached](ctx, v, keyPolicy(repo))
+	if errors.Is(err, ErrUnknown) {
+		return l, nil
+	}
+	if doc, _ := k.parser.Parse(document.KindPolicy, []byte(row.Text)); doc != nil {
+		l.group = map[string]Level{}
+		for rule, level := range doc.(*document.Policy).Rules {
+			l.group[rule] = Level(level)
+		}
+	}
+	return l, err
+}
+
+func (l levels) of(rule string) Level {
+	if document.Fatal(rule) {
+		return Deny
+	}
+	for _, said := range []map[string]Level{l.fixed, l.group} {
+		if level, ok := said[rule]; ok {
+			return level
+		}
 	}
 	if strings.HasSuffix(rule, ".missing") {
 		return Warn
@@ -36,12 +90,9 @@ func (k *Catalog) levelOf(rule string) Level {
 }
 
 // findings returns the faults that anybody looks at, and whether one of them is denied.
-func (k *Catalog) findings(file string, faults document.Faults) (all []Finding, denied bool) {
+func (l levels) findings(file string, faults document.Faults) (all []Finding, denied bool) {
 	for _, f := range faults {
-		level := k.levelOf(f.Rule)
-		if document.Fatal(f.Rule) {
-			level = Deny
-		}
+		level := l.of(f.Rule)
 		if level == Off {
 			continue
 		}

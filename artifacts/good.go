@@ -6,6 +6,7 @@ import (
 	"path"
 
 	"github.com/entrepot/entrepot/artifacts/document"
+	"github.com/entrepot/entrepot/artifacts/find"
 	"github.com/entrepot/entrepot/artifacts/version"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/storage/kv"
@@ -16,7 +17,6 @@ type State struct {
 	Version
 	Documents map[string]Attached `json:"documents"` // by docker, deb, generic (their manifest.yaml) and metadata
 	Findings  []Finding           `json:"findings,omitempty"`
-	Good      bool                `json:"good"` // nothing is denied, and the required documents are there
 }
 
 // State returns a version with all that is known about it, or ErrUnknown.
@@ -29,10 +29,15 @@ func (k *Catalog) State(ctx context.Context, name, number string) (State, error)
 }
 
 func (k *Catalog) stateOf(ctx context.Context, view kv.View, v Version) (State, error) {
-	s := State{Version: v, Documents: map[string]Attached{}, Good: true}
+	s := State{Version: v, Documents: map[string]Attached{}}
+	s.Good = true
+	levels, err := k.levelsFor(ctx, view, v.Component)
+	if err != nil {
+		return s, err
+	}
 	lack := func(file, rule, says string) {
-		s.Good = false
-		if level := k.levelOf(rule); level != Off {
+		if level := levels.of(rule); level != Off {
+			s.Good = false
 			s.Findings = append(s.Findings, Finding{level, file, document.Fault{Rule: rule, Problem: "is missing", Fix: says}})
 		}
 	}
@@ -43,7 +48,11 @@ func (k *Catalog) stateOf(ctx context.Context, view kv.View, v Version) (State, 
 		}
 		if err == nil {
 			s.Documents[what] = row
-			s.Findings = append(s.Findings, row.Findings...)
+			for _, f := range row.Findings {
+				if f.Level = levels.of(f.Rule); f.Level != Off {
+					s.Findings = append(s.Findings, f)
+				}
+			}
 		}
 		return true, err
 	}
@@ -75,70 +84,125 @@ func (k *Catalog) stateOf(ctx context.Context, view kv.View, v Version) (State, 
 	return s, nil
 }
 
-// Latest returns the highest version of a component that is good and no pre-release, or ErrUnknown.
-func (k *Catalog) Latest(ctx context.Context, name string) (Version, error) {
-	return k.latest(ctx, k.index, name)
-}
-
-func (k *Catalog) latest(ctx context.Context, view kv.View, name string) (Version, error) {
-	rows := map[string]Version{}
-	var good []version.Version
-	for v, err := range list[Version](ctx, view, prefixVersion+name+"!", "") {
-		if err != nil {
-			return Version{}, err
-		}
-		number, err := version.Parse(v.Version)
-		if err != nil || number.Prerelease() {
-			continue
-		}
-		s, err := k.stateOf(ctx, view, v)
-		if err != nil {
-			return Version{}, err
-		}
-		if s.Good {
-			good, rows[number.String()] = append(good, number), v
-		}
-	}
-	highest, ok := version.Latest(good)
-	if !ok {
-		return Version{}, ErrUnknown
-	}
-	return rows[highest.String()], nil
-}
-
-// review lets the tag latest of a component follow its latest good version, if that has an image.
-func (k *Catalog) review(ctx context.Context, tx kv.Tx, name string) error {
-	v, err := k.latest(ctx, tx, name)
-	if errors.Is(err, ErrUnknown) {
-		return nil
-	}
+// review looks again whether a version is good, after something about it has changed, and lets everything that follows from that follow.
+func (k *Catalog) review(ctx context.Context, tx kv.Tx, v Version) error {
+	s, err := k.stateOf(ctx, tx, v)
 	if err != nil {
 		return err
 	}
-	f, ok := v.Formats[Docker]
-	if !ok {
-		return nil
+	m := s.metadata()
+	if err := k.need(ctx, tx, v, m); err != nil {
+		return err
+	}
+	v.Good, v.Team, v.Needs = s.Good, "", servicesOf(m)
+	if m != nil {
+		v.Team = m.Team
+	}
+	if err := write(tx, keyVersion(v.Component, v.Version), v); err != nil {
+		return err
+	}
+	s.Version = v
+	entry := entryOf(s, m)
+	if err := find.Put(ctx, tx, entry); err != nil {
+		return err
+	}
+	c, err := k.follow(ctx, tx, v.Component, v)
+	if err != nil || c.Latest != "" && c.Latest != v.Version {
+		return err
+	}
+	return find.Put(ctx, tx, entryOfComponent(c, entry))
+}
+
+// follow keeps what is the latest of a component, after a version of it has changed or (without formats) gone: its row, and the tag latest, if that has an
+// image. It returns the row.
+func (k *Catalog) follow(ctx context.Context, tx kv.Tx, name string, changed Version) (c Component, err error) {
+	if c, err = read[Component](ctx, tx, keyComponent(name)); err != nil {
+		return c, err
+	}
+	latest := c.Latest
+	switch good := changed.Good && len(changed.Formats) > 0; {
+	case good && outranks(changed.Version, c.Latest):
+		latest = changed.Version
+	case !good && changed.Version == c.Latest:
+		if latest, err = k.highest(ctx, tx, name, changed.Version); err != nil {
+			return c, err
+		}
+	}
+	if latest != c.Latest {
+		c.Latest = latest
+		tx.Put(keyPast(name, k.now()), []byte(latest))
+		if err := write(tx, keyComponent(name), c); err != nil {
+			return c, err
+		}
+	}
+	if latest != "" && latest != changed.Version {
+		if changed, err = read[Version](ctx, tx, keyVersion(name, latest)); err != nil {
+			return c, err
+		}
+	}
+	f, ok := changed.Formats[Docker]
+	if latest == "" || !ok {
+		return c, registry.DropTag(ctx, tx, name, "latest")
 	}
 	named, err := registry.TagIn(ctx, tx, name, f.Tag)
 	if err != nil {
-		return err
+		return c, err
 	}
-	return registry.SetTag(ctx, tx, name, "latest", named)
+	return c, registry.SetTag(ctx, tx, name, "latest", named)
 }
 
-// reviewGroup does so for every component of a group.
+// outranks tells whether a version comes behind another one, or there is no other one; pre-releases do not count.
+func outranks(one, other string) bool {
+	v, err := version.Parse(one)
+	if err != nil || v.Prerelease() {
+		return false
+	}
+	w, err := version.Parse(other)
+	if err != nil {
+		return true
+	}
+	latest, _ := version.Latest([]version.Version{v, w})
+	return latest.String() == v.String() && v.String() != w.String()
+}
+
+// highest returns the highest good version of a component besides one; empty if there is none.
+func (k *Catalog) highest(ctx context.Context, v kv.View, name, besides string) (string, error) {
+	highest := ""
+	for row, err := range list[Version](ctx, v, prefixVersion+name+"!", "") {
+		if err != nil {
+			return "", err
+		}
+		if row.Good && row.Version != besides && outranks(row.Version, highest) {
+			highest = row.Version
+		}
+	}
+	return highest, nil
+}
+
+// reviewGroup looks again at every version of a group.
 func (k *Catalog) reviewGroup(ctx context.Context, tx kv.Tx, group string) error {
-	var names []string
-	for c, err := range list[Component](ctx, tx, prefixComponent+group+"/", "") {
+	var all []Version
+	for v, err := range list[Version](ctx, tx, prefixVersion+group+"/", "") {
 		if err != nil {
 			return err
 		}
-		names = append(names, c.Name)
+		all = append(all, v)
 	}
-	for _, name := range names {
-		if err := k.review(ctx, tx, name); err != nil {
+	for _, v := range all {
+		if err := k.review(ctx, tx, v); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// metadata is the version's metadata.yaml, or nil.
+func (s State) metadata() *document.Metadata {
+	row, ok := s.Documents["metadata"]
+	if !ok {
+		return nil
+	}
+	doc, _ := document.Parse(document.KindMetadata, []byte(row.Text))
+	m, _ := doc.(*document.Metadata)
+	return m
 }

@@ -31,7 +31,11 @@ func (k *Catalog) judge(ctx context.Context, v kv.View, of Version, format Kind,
 		}
 		faults = append(faults, more...)
 	}
-	all, denied = k.findings(d.file(), faults)
+	levels, err := k.levelsFor(ctx, v, of.Component)
+	if err != nil {
+		return nil, false, err
+	}
+	all, denied = levels.findings(d.file(), faults)
 	return all, denied, nil
 }
 
@@ -111,11 +115,13 @@ func (k *Catalog) builtBefore(ctx context.Context, v kv.View, of Version, format
 		return time.Time{}, nil
 	}
 	var highest version.Version
-	for row, err := range list[Version](ctx, v, prefixVersion+of.Component+"!", "") {
+	prefix := prefixVersion + of.Component + "!"
+	from, to := kv.Prefix(prefix)
+	for pair, err := range v.Scan(ctx, from, to) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		if other, err := version.Parse(row.Version); err == nil && other.Compare(this) < 0 && other.Compare(highest) > 0 {
+		if other, err := version.Parse(strings.TrimPrefix(pair.Key, prefix)); err == nil && other.Compare(this) < 0 && other.Compare(highest) > 0 {
 			highest = other
 		}
 	}

@@ -39,6 +39,11 @@ const (
 	TypeMetadata  = "application/vnd.entrepot.metadata.v1+yaml"
 	TypeOwnership = "application/vnd.entrepot.ownership.v1+yaml"
 	TypePolicy    = "application/vnd.entrepot.policy.v1+yaml"
+	TypeSuite     = "application/vnd.entrepot.apt-suite.v1"  // a snapshot of an apt suite
+	TypeIndex     = "application/vnd.entrepot.index.v1+yaml" // components.yaml, domain-*.yaml
+
+	// typeUnknown is what oras writes when nobody has said what an artifact is.
+	typeUnknown = "application/vnd.unknown.artifact.v1"
 
 	// TypeDebPackage is the media type of a .deb, as registered with IANA.
 	TypeDebPackage = "application/vnd.debian.binary-package"
@@ -77,6 +82,9 @@ func Classify(manifest []byte) Kind {
 	}
 	if json.Unmarshal(manifest, &m) != nil {
 		return Other
+	}
+	if m.ArtifactType == typeUnknown {
+		m.ArtifactType = ""
 	}
 	if kind, ok := byType[m.ArtifactType]; ok {
 		return kind

@@ -2,58 +2,111 @@ package artifacts
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/entrepot/entrepot/artifacts/document"
 	"github.com/entrepot/entrepot/artifacts/version"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/storage/kv"
 )
 
 // Prepare makes the catalog's rows from what the registry holds, unless they have been made by this version of the table before: the registry is older than
-// its catalog, or its index was built anew. What cannot be read is logged and left out.
+// its catalog, or its index was built anew. What cannot be read is logged and left out. Where the rules have changed since the last start all versions are
+// looked at again.
 func (k *Catalog) Prepare(ctx context.Context, reg *registry.Registry) error {
+	k.registry = reg
 	was, err := k.index.Get(ctx, keyCatalog)
-	if err == nil && string(was) == catalogVersion {
-		return nil
-	}
 	if err != nil && !errors.Is(err, kv.ErrNotFound) {
 		return fmt.Errorf("read the catalog's version: %w", err)
 	}
 	if err == nil && string(was) > catalogVersion {
 		return fmt.Errorf("the index was written by a newer entrepot (catalog version %.20q, this one knows %s)", was, catalogVersion)
 	}
-	seen := 0
-	for repo, err := range reg.Repositories(ctx, "") {
+	if string(was) != catalogVersion {
+		if err := k.rebuild(ctx, reg); err != nil {
+			return fmt.Errorf("make the catalog: %w", err)
+		}
+	}
+	rules, err := json.Marshal(k.rules)
+	if err != nil {
+		return err
+	}
+	before, err := k.index.Get(ctx, keyRules)
+	if err != nil && !errors.Is(err, kv.ErrNotFound) {
+		return err
+	}
+	if err == nil && string(before) != string(rules) {
+		if err := k.reviewAll(ctx); err != nil {
+			return fmt.Errorf("look at all versions by the changed rules: %w", err)
+		}
+	}
+	return k.index.Update(ctx, func(tx kv.Tx) error {
+		tx.Put(keyCatalog, []byte(catalogVersion))
+		tx.Put(keyRules, rules)
+		return nil
+	})
+}
+
+func (k *Catalog) reviewAll(ctx context.Context) error {
+	groups := map[string]bool{}
+	for c, err := range k.Components(ctx, "") {
 		if err != nil {
 			return err
 		}
-		if !IsComponent(repo) {
-			continue
+		groups[path.Dir(c.Name)] = true
+	}
+	for _, group := range sortedKeys(groups) {
+		if err := k.index.Update(ctx, func(tx kv.Tx) error { return k.reviewGroup(ctx, tx, group) }); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (k *Catalog) rebuild(ctx context.Context, reg *registry.Registry) error {
+	seen := 0
+	each := func(repo string, see func(tag string) error) error {
 		for tag, err := range reg.Tags(ctx, repo, "") {
 			if err != nil {
 				return err
 			}
-			if err := k.see(ctx, reg, repo, tag); err != nil {
+			if err := see(tag); err != nil {
 				if ctx.Err() != nil {
 					return ctx.Err()
 				}
-				k.log.Warn("a version is not in the catalog", "repo", repo, "tag", tag, "err", err)
+				k.log.Warn("something is not in the catalog", "repo", repo, "tag", tag, "err", err)
 			}
 			seen++
+		}
+		return nil
+	}
+	for repo, err := range reg.Repositories(ctx, "") {
+		if err == nil && isGroup(repo) {
+			err = each(repo, func(tag string) error { return k.seeOwner(ctx, reg, repo, tag) })
+		}
+		if err == nil && IsComponent(repo) && reserved(repo) == nil {
+			err = each(repo, func(tag string) error { return k.see(ctx, reg, repo, tag) })
+			if err == nil {
+				err = each(repo, func(tag string) error { return k.seePlace(ctx, repo, tag) })
+			}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	if seen > 0 {
 		k.log.Info("the catalog was made", "tags", seen)
 	}
-	return k.index.Update(ctx, func(tx kv.Tx) error {
-		tx.Put(keyCatalog, []byte(catalogVersion))
-		return nil
-	})
+	return nil
 }
 
-// see records what a tag names, as if it were pushed now.
+// see records what a tag names, as if it were pushed now, and then what is attached to it.
 func (k *Catalog) see(ctx context.Context, reg *registry.Registry, repo, tag string) error {
 	t, _ := version.ParseTag(tag)
 	want, versioned := formats[t.Kind]
@@ -71,5 +124,95 @@ func (k *Catalog) see(ctx context.Context, reg *registry.Registry, repo, tag str
 	if err := s.look(ctx, p); err != nil {
 		return err
 	}
-	return k.index.Update(ctx, func(tx kv.Tx) error { return k.record(ctx, tx, p, s, now) })
+	if err := k.index.Update(ctx, func(tx kv.Tx) error { return k.record(ctx, tx, p, s, now) }); err != nil {
+		return err
+	}
+	for r, err := range reg.Referrers(ctx, repo, now.Digest, "", "") {
+		var d ocispec.Descriptor
+		if err == nil {
+			err = json.Unmarshal(r.Descriptor, &d)
+		}
+		if err != nil {
+			return err
+		}
+		if err := k.seeDocument(ctx, reg, repo, d.Digest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// seeDocument links a document that is here already. As with those that were there before their subject, what is wrong with it is found, not refused.
+func (k *Catalog) seeDocument(ctx context.Context, reg *registry.Registry, repo string, d digest.Digest) error {
+	p, now, err := reg.Again(ctx, repo, string(d))
+	if err != nil || Classify(p.Bytes) != Document || p.Manifest.Subject == nil {
+		return err
+	}
+	doc, err := k.paperOf(ctx, p)
+	if err != nil || doc.kind != document.KindManifest && doc.kind != document.KindMetadata {
+		return err
+	}
+	row := Attached{Kind: doc.kind, Digest: now.Digest, Content: doc.content, Text: string(doc.text), By: now.By, Pushed: now.Pushed}
+	subject := p.Manifest.Subject.Digest
+	return k.index.Update(ctx, func(tx kv.Tx) error {
+		if err := write(tx, keyWaiting(repo, string(subject), string(now.Digest)), row); err != nil {
+			return err
+		}
+		number, format, err := madeOf(ctx, tx, repo, subject)
+		if err != nil {
+			return err
+		}
+		v, err := read[Version](ctx, tx, keyVersion(repo, number))
+		if err != nil {
+			return err
+		}
+		if err := k.arrived(ctx, tx, v, format, subject); err != nil {
+			return err
+		}
+		return k.review(ctx, tx, v)
+	})
+}
+
+// seeOwner records the ownership.yaml or policy.yaml of a group.
+func (k *Catalog) seeOwner(ctx context.Context, reg *registry.Registry, repo, tag string) error {
+	if tag != string(document.KindOwnership) && tag != string(document.KindPolicy) {
+		return nil
+	}
+	p, now, err := reg.Again(ctx, repo, tag)
+	if err != nil || Classify(p.Bytes) != Document {
+		return err
+	}
+	v, err := k.admitDocument(ctx, p)
+	if err != nil {
+		return err
+	}
+	return k.index.Update(ctx, func(tx kv.Tx) error { return v.Record(ctx, tx, now) })
+}
+
+// seePlace records what a domain tag says is deployed, if nothing else tells: how that came is not known.
+func (k *Catalog) seePlace(ctx context.Context, repo, tag string) error {
+	place, err := ParsePlace(tag)
+	if err != nil {
+		return nil
+	}
+	return k.index.Update(ctx, func(tx kv.Tx) error {
+		if _, err := read[Deployed](ctx, tx, keyDeployed(place, repo)); !errors.Is(err, ErrUnknown) {
+			return err
+		}
+		named, err := registry.TagIn(ctx, tx, repo, tag)
+		if err != nil {
+			return err
+		}
+		number, _, err := madeOf(ctx, tx, repo, named.Digest)
+		if err != nil {
+			return err
+		}
+		to, err := read[Version](ctx, tx, keyVersion(repo, number))
+		if err != nil {
+			return err
+		}
+		o := Order{Kind: Promotion, Component: repo, Place: place, Version: number, Reason: "found by its tag; how it came there is not known"}
+		_, err = k.apply(ctx, tx, o, judgement{to: to})
+		return err
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/entrepot/entrepot/artifacts/find"
 	"github.com/entrepot/entrepot/artifacts/version"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/storage/kv"
@@ -58,9 +59,12 @@ func (k *Catalog) keep(ctx context.Context, tx kv.Tx, name string, number versio
 	if err != nil {
 		return err
 	}
+	if f, ok := v.Formats[seen.kind]; ok && f.Tag != tag && f.Content == seen.content {
+		return nil // the same under another spelling of its tag
+	}
 	v.Formats[seen.kind] = Format{
 		Tag: tag, Digest: named.Digest, MediaType: named.MediaType, Size: seen.size, Content: seen.content, Pushed: named.Pushed, By: named.By,
-		Platforms: seen.platforms, Files: seen.files, Labels: seen.labels, Ports: seen.ports,
+		Platforms: seen.platforms, Files: seen.files, Labels: seen.labels, Ports: seen.ports, Built: seen.built,
 	}
 	if seen.commit != "" {
 		v.Commit = seen.commit
@@ -70,10 +74,13 @@ func (k *Catalog) keep(ctx context.Context, tx kv.Tx, name string, number versio
 	if err := write(tx, keyVersion(name, v.Version), v); err != nil {
 		return err
 	}
+	if err := k.pool(ctx, tx, v, seen); err != nil {
+		return err
+	}
 	if err := k.arrived(ctx, tx, v, seen.kind, named.Digest); err != nil {
 		return err
 	}
-	return k.review(ctx, tx, name)
+	return k.review(ctx, tx, v)
 }
 
 // drop takes a format from a version, with the last one the version, and with its last version the component.
@@ -87,13 +94,25 @@ func (k *Catalog) drop(ctx context.Context, tx kv.Tx, name, number string, forma
 	}
 	tx.Delete(keyMade(name, string(v.Formats[format].Digest)))
 	tx.Delete(keyDocument(name, number, string(format)))
+	for _, f := range v.Formats[format].Files {
+		tx.Delete(keyPool(name, f.Name, number))
+	}
 	if delete(v.Formats, format); len(v.Formats) > 0 {
-		return write(tx, keyVersion(name, number), v)
+		return k.review(ctx, tx, v)
+	}
+	if err := k.need(ctx, tx, v, nil); err != nil {
+		return err
 	}
 	tx.Delete(keyVersion(name, number))
 	tx.Delete(keyDocument(name, number, "metadata"))
 	if v.Commit != "" {
 		tx.Delete(keyCommit(v.Commit, name, number))
+	}
+	if err := find.Delete(ctx, tx, name, number); err != nil {
+		return err
+	}
+	if _, err := k.follow(ctx, tx, name, v); err != nil {
+		return err
 	}
 	from, to := kv.Prefix(prefixVersion + name + "!")
 	for row, err := range tx.Scan(ctx, from, to) {
@@ -102,7 +121,7 @@ func (k *Catalog) drop(ctx context.Context, tx kv.Tx, name, number string, forma
 		}
 	}
 	tx.Delete(keyComponent(name))
-	return nil
+	return find.Delete(ctx, tx, name, itself)
 }
 
 // forget lets go of what is known by a manifest's digest alone.

@@ -16,6 +16,7 @@ import (
 type Component struct {
 	Name    string    `json:"name"`
 	Created time.Time `json:"created"`
+	Latest  string    `json:"latest,omitempty"` // the highest version that is known good and no pre-release
 }
 
 // Version is one release of a component, in up to three formats.
@@ -25,6 +26,9 @@ type Version struct {
 	Commit    string          `json:"commit,omitempty"` // what it was built from
 	Created   time.Time       `json:"created"`
 	Formats   map[Kind]Format `json:"formats"` // docker, deb, generic, release
+	Good      bool            `json:"good"`    // nothing is denied, and the required documents are there
+	Team      string          `json:"team,omitempty"`
+	Needs     []string        `json:"needs,omitempty"` // the services that it needs, by their names alone
 }
 
 // Format is a version as it was pushed in one format.
@@ -39,6 +43,7 @@ type Format struct {
 	Platforms []string      `json:"platforms,omitempty"` // of an image: linux/amd64
 	Files     []File        `json:"files,omitempty"`     // of packages and files
 
+	Built  time.Time         `json:"built,omitzero"`   // when an image says that it was made
 	Labels map[string]string `json:"labels,omitempty"` // of an image
 	Ports  []int             `json:"ports,omitempty"`  // that an image exposes
 }

@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/artifacts/deb"
@@ -26,6 +28,9 @@ type sighting struct {
 	files     []File
 	labels    map[string]string
 	ports     []int
+	built     time.Time
+
+	paragraphs map[digest.Digest]string // of packages, by the digest of their file
 }
 
 const (
@@ -48,7 +53,7 @@ func (s *sighting) look(ctx context.Context, p registry.Push) error {
 		f := File{Name: l.Annotations[ocispec.AnnotationTitle], Digest: l.Digest, Size: l.Size, MediaType: l.MediaType}
 		s.size += l.Size
 		if s.kind == Deb && (f.MediaType == TypeDebPackage || strings.HasSuffix(f.Name, ".deb")) {
-			if err := f.open(ctx, p); err != nil {
+			if err := s.open(ctx, p, &f); err != nil {
 				return err
 			}
 		}
@@ -59,8 +64,8 @@ func (s *sighting) look(ctx context.Context, p registry.Push) error {
 	return nil
 }
 
-// open reads a Debian package.
-func (f *File) open(ctx context.Context, p registry.Push) error {
+// open reads a Debian package. Nothing may enter a pool that would keep a suite from being built.
+func (s *sighting) open(ctx context.Context, p registry.Push, f *File) error {
 	content, err := p.Open(ctx, f.Digest)
 	if err != nil {
 		return err
@@ -72,7 +77,14 @@ func (f *File) open(ctx context.Context, p registry.Push) error {
 	}
 	c := pkg.Control
 	f.Package = &Package{Name: c.Package(), Version: c.Version().String(), Architecture: c.Architecture()}
-	f.Name = cmp.Or(f.Name, c.Filename())
+	f.Name = c.Filename() // what a pool calls it, whatever it was called
+	if err := packageOf(p.Repo, pooled{*f, c.Text}).Check(); err != nil {
+		return invalid(p.Repo, fmt.Sprintf("%s cannot be in an apt suite: %v", f.Name, err))
+	}
+	if s.paragraphs == nil {
+		s.paragraphs = map[digest.Digest]string{}
+	}
+	s.paragraphs[f.Digest] = c.Text
 	return nil
 }
 
@@ -111,7 +123,8 @@ func (s *sighting) single(ctx context.Context, p registry.Push, m registry.Manif
 	}
 	var config struct {
 		ocispec.Platform
-		Config struct {
+		Created *time.Time
+		Config  struct {
 			Labels       map[string]string
 			ExposedPorts map[string]struct{}
 		}
@@ -126,6 +139,9 @@ func (s *sighting) single(ctx context.Context, p registry.Push, m registry.Manif
 		if err == nil {
 			s.commit = cmp.Or(s.commit, commitOf(m.Annotations), commitOf(config.Config.Labels))
 			s.label(config.Config.Labels, config.Config.ExposedPorts)
+			if config.Created != nil && s.built.IsZero() {
+				s.built = config.Created.UTC()
+			}
 		}
 	}
 	if platform == nil && config.OS != "" {

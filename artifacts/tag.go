@@ -1,9 +1,15 @@
 package artifacts
 
 import (
+	"context"
+	"errors"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
+	"github.com/entrepot/entrepot/artifacts/document"
 	"github.com/entrepot/entrepot/artifacts/version"
+	"github.com/entrepot/entrepot/registry"
 )
 
 // IsComponent tells whether a repository is a component: <domain>/<group>/<service>.
@@ -32,4 +38,47 @@ func tagOf(format Kind, v version.Version) string {
 		return v.Tag()
 	}
 	return string(format) + "-" + v.Tag()
+}
+
+// Governed tells whether a tag is that of a group's ownership.yaml or policy.yaml, which take a right of their own to be set.
+func Governed(repo, tag string) bool {
+	return isGroup(repo) && (tag == string(document.KindOwnership) || tag == string(document.KindPolicy))
+}
+
+// Tags knows the domain tags, for a door whose clients set them as they set others.
+type Tags struct{ *Catalog }
+
+// IsDomainTag tells whether a tag of a repository says what is deployed.
+func (Tags) IsDomainTag(repo, tag string) bool {
+	t, _ := version.ParseTag(tag)
+	return t.Kind == version.TagDomain && IsComponent(repo)
+}
+
+// IsLast tells whether a domain tag is that of a last environment.
+func (t Tags) IsLast(tag string) bool {
+	p, err := ParsePlace(tag)
+	return err == nil && t.Catalog.IsLast(p)
+}
+
+// MoveTag promotes what a manifest is to where the tag says. What refuses that is an error of the registry, so that every client can show it.
+func (t Tags) MoveTag(ctx context.Context, repo, tag string, d digest.Digest) error {
+	p, err := ParsePlace(tag)
+	if err != nil {
+		return err
+	}
+	refuse := func(hint string) error {
+		return &registry.Error{Code: registry.Denied, Detail: map[string]string{"name": repo, "tag": tag, "hint": hint}}
+	}
+	number, _, err := madeOf(ctx, t.index, repo, d)
+	if errors.Is(err, ErrUnknown) {
+		return refuse("this is no version of " + repo + "; push it under its number first, as 1.0.2, and promote that")
+	}
+	if err == nil {
+		_, err = t.Move(ctx, Order{Kind: Promotion, Component: repo, Place: p, Version: number})
+	}
+	var refused *Refused
+	if errors.As(err, &refused) {
+		return refuse(refused.Error())
+	}
+	return err
 }

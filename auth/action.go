@@ -44,8 +44,8 @@ var Actions = []Action{
 // Valid tells whether there is such an action.
 func (a Action) Valid() bool { return slices.Contains(Actions, a) }
 
-// word is what Docker's token protocol calls the action: pull, push or delete. Whatever the protocol has no word for goes with push if it makes
-// something, and with * otherwise.
+// word is what Docker's token protocol calls the action: pull, push or delete, and besides, as a word of our own, promote: a token that may push is not one
+// that may say what is deployed. Whatever else the protocol has no word for goes with push if it makes something, and with * otherwise.
 func (a Action) word() string {
 	switch a {
 	case Pull, List:
@@ -54,6 +54,8 @@ func (a Action) word() string {
 		return "push"
 	case Delete, DeleteOwn:
 		return "delete"
+	case Promote, PromoteLast:
+		return "promote"
 	}
 	return "*"
 }
@@ -71,9 +73,10 @@ func (a Action) Scope(on string) string {
 	case strings.ContainsFunc(on, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' || c == ':' }):
 		return "" // no repository has such a name
 	}
-	if word := a.word(); word == "push" {
-		return "repository:" + on + ":pull,push"
-	} else {
+	switch word := a.word(); word {
+	case "push", "promote":
+		return "repository:" + on + ":pull," + word
+	default:
 		return "repository:" + on + ":" + word
 	}
 }

@@ -77,7 +77,7 @@ func (i Identity) names(yield func(string) bool) {
 // Credentials are what a request shows of who asks.
 type Credentials struct {
 	Authorization string // the header
-	Session       string // the cookie of a browser, of a request that a page of ours has sent
+	Session       string // the cookie of a browser, of a request that a page of ours has sent; no other secret is looked at here
 	Remote        string // the client's address, without its port
 }
 

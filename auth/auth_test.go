@@ -68,6 +68,14 @@ func TestPath(t *testing.T) {
 		{"", "a", false},
 		{"/**", "a", false},
 		{"/**", "", false},
+		{"cloud/dmp", "cloud/dmp/..", false},
+		{"cloud/dmp", "cloud/dmp/../core", false},
+		{"cloud/dmp/**", "cloud/dmp/./a", false},
+		{"cloud/dmp", "cloud/dmp/a/b/..", false},
+		{"..", "../a", false},
+		{"cloud/dmp", "cloud/dmp/...", true},
+		{"cloud/dmp", "cloud/dmp/a..b/.c/..d", true},
+		{"**", "a/../b", true}, // whoever has everything gets nowhere else by it
 	} {
 		if got := Path(c.path).Covers(c.name); got != c.want {
 			t.Errorf("%q covers %q: %v", c.path, c.name, got)
@@ -85,6 +93,18 @@ func TestPath(t *testing.T) {
 	}
 	if !Path("a/b").Within("a") || Path("a").Within("a/b") || Path("**").Within("a") || !Path("a/**").Within("**") || !Path("a/**").Within("a") {
 		t.Error("what lies within what")
+	}
+}
+
+// TestPath_covers_without_allocating: each request asks for each grant.
+func TestPath_covers_without_allocating(t *testing.T) {
+	name := "cloud/dmp/" + strings.Repeat("a/", 100) + "a"
+	if n := testing.AllocsPerRun(100, func() {
+		if !Path("cloud/dmp/**").Covers(name) {
+			t.Error("not covered")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations, want none", n)
 	}
 }
 

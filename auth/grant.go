@@ -26,7 +26,7 @@ func (g Grant) Check() error {
 		return err
 	}
 	if !g.Role.Valid() {
-		return fmt.Errorf("%q is no role; there are %s", clip(string(g.Role)), join(Roles()))
+		return fmt.Errorf("%q is no role; there are %s", Clip(string(g.Role)), join(Roles()))
 	}
 	return g.On.Check()
 }
@@ -38,7 +38,7 @@ func CheckWho(who string) error {
 	}
 	kind, name, found := strings.Cut(who, ":")
 	if !found || kind != "group" && !slices.Contains(Kinds, kind) {
-		return fmt.Errorf("%q names nobody; write user:NAME, group:NAME, robot:NAME, ci:NAME, workload:NAME, node:NAME or %s", clip(who), Anyone)
+		return fmt.Errorf("%q names nobody; write user:NAME, group:NAME, robot:NAME, ci:NAME, workload:NAME, node:NAME or %s", Clip(who), Anyone)
 	}
 	return CheckName(name)
 }
@@ -50,11 +50,11 @@ const MaxName = 255
 // that could be taken for something else there.
 func CheckName(name string) error {
 	if name == "" || len(name) > MaxName || strings.TrimSpace(name) != name {
-		return fmt.Errorf("%q is no name: it has 1 to %d characters and no space around them", clip(name), MaxName)
+		return fmt.Errorf("%q is no name: it has 1 to %d characters and no space around them", Clip(name), MaxName)
 	}
 	for _, r := range name {
 		if r < ' ' || r == 0x7f || r == '"' || r == '\\' || r >= 0x80 && r < 0xa0 || r == 0xfffd || r == '\u2028' || r == '\u2029' || isBidi(r) {
-			return fmt.Errorf("%q is no name: it holds a character that names cannot have", clip(name))
+			return fmt.Errorf("%q is no name: it holds a character that names cannot have", Clip(name))
 		}
 	}
 	return nil
@@ -63,13 +63,6 @@ func CheckName(name string) error {
 // isBidi tells whether a character turns text around: names must look like what they are.
 func isBidi(r rune) bool {
 	return r == 0x200e || r == 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
-}
-
-func clip(s string) string {
-	if len(s) > 300 {
-		return s[:300] + "…"
-	}
-	return s
 }
 
 func join[S ~string](all []S) string {

@@ -13,13 +13,25 @@ type Path string
 const Everywhere Path = "**"
 
 // Covers tells whether the grant's path covers a repository or path. Parts are compared whole: "cloud/dm" does not cover "cloud/dmp". The registry
-// itself, which is the empty name, is covered by Everywhere alone.
+// itself, which is the empty name, is covered by Everywhere alone. A name with a part that is "." or ".." is covered by no path but Everywhere: it may
+// lead out of where it seems to be.
 func (p Path) Covers(name string) bool {
 	if p == Everywhere {
 		return true
 	}
 	base := strings.TrimSuffix(string(p), "/**")
-	return base != "" && strings.HasPrefix(name, base) && (len(name) == len(base) || name[len(base)] == '/')
+	return base != "" && strings.HasPrefix(name, base) && (len(name) == len(base) || name[len(base)] == '/') && !wanders(name)
+}
+
+// wanders tells whether a part of a name is "." or "..".
+func wanders(name string) bool {
+	for more := true; more; {
+		var part string
+		if part, name, more = strings.Cut(name, "/"); part == "." || part == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // Within tells whether everything that p covers is covered by the other, too.
@@ -35,7 +47,7 @@ func (p Path) Check() error {
 	if p == Everywhere {
 		return nil
 	}
-	wrong := fmt.Errorf("%q is no path; write it like cloud/dmp or cloud/dmp/** (both mean it and everything below), or ** for everything", clip(string(p)))
+	wrong := fmt.Errorf("%q is no path; write it like cloud/dmp or cloud/dmp/** (both mean it and everything below), or ** for everything", Clip(string(p)))
 	base := strings.TrimSuffix(string(p), "/**")
 	if base == "" || len(base) > 255 {
 		return wrong

@@ -15,3 +15,17 @@ func Redact(s string) string {
 	}
 	return secrets.ReplaceAllString(s, "(a secret)")
 }
+
+// clipped is how much Clip leaves, in bytes.
+const clipped = 300
+
+// Clip bounds what of somebody else's words is repeated, in an error, an answer or a log.
+func Clip(s string) string { return ClipTo(s, clipped) }
+
+// ClipTo is Clip to another bound, in bytes. It cuts no character in two, and shows that there was more.
+func ClipTo(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}

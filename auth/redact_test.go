@@ -1,6 +1,9 @@
 package auth
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestRedact(t *testing.T) {
 	for text, want := range map[string]string{
@@ -14,6 +17,17 @@ func TestRedact(t *testing.T) {
 	} {
 		if got := Redact(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestClip(t *testing.T) {
+	if exact := strings.Repeat("a", clipped); Clip(exact) != exact || Clip(exact+"b") != exact+"…" {
+		t.Errorf("%d bytes are clipped to %q, one more to %q", clipped, Clip(exact), Clip(exact+"b"))
+	}
+	for words, want := range map[string]string{"": "", "héé": "héé", "hééé": "héé…", "hhéé": "hhé…", "a\xffb": "a\xffb"} {
+		if got := ClipTo(words, 5); got != want {
+			t.Errorf("%q is clipped to %q, want %q", words, got, want)
 		}
 	}
 }

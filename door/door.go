@@ -56,6 +56,7 @@ type Route struct {
 	Match   func(path string) (on, last string, matches bool) // on is what the policy is asked about: a repository, or "" for the registry
 	Methods map[string]Access
 	NoHead  bool // a GET says nothing of what HEAD would
+	Errors  Form // how errors are told; the zero value is Envelope
 }
 
 // Access is what a method of a route needs, and who serves it.
@@ -81,6 +82,7 @@ type Door struct {
 	config    Config
 	challenge challenger
 	log       *slog.Logger
+	flood     *flood
 	metrics   *metrics
 	ids       requestIDs
 	router    *mux.Router
@@ -99,6 +101,7 @@ func New(c Config, routes ...Route) *Door {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
+	d.flood = &flood{log: d.log}
 	d.router = mux.NewRouter().SkipClean(true) // a path is taken as it came: cleaning it would redirect pushes
 	for _, r := range routes {
 		d.router.MatcherFunc(r.matches).Handler(d.methods(r))
@@ -160,7 +163,7 @@ func (d *Door) handler(route Route, access Access) http.Handler {
 			err = access.Serve(out, r, c)
 		}
 		if err != nil || !quick(r, out) {
-			d.conclude(out, r, c, access.Action, err, began)
+			d.conclude(out, r, c, route, access.Action, err, began)
 		}
 	})
 }
@@ -261,7 +264,7 @@ func (c Call) Remote(r *http.Request) string { return remote(r) }
 func (c Call) Warn(message string, args ...any) { c.door.log.Warn(message, args...) }
 
 // conclude answers an error, if there is one, and writes the request's line of the log.
-func (d *Door) conclude(out *response, r *http.Request, c Call, action auth.Action, err error, began time.Time) {
+func (d *Door) conclude(out *response, r *http.Request, c Call, route Route, action auth.Action, err error, began time.Time) {
 	id := requestID(r)
 	if id == "" {
 		id = d.ids.next()
@@ -281,7 +284,7 @@ func (d *Door) conclude(out *response, r *http.Request, c Call, action auth.Acti
 		}
 		if out.status == 0 {
 			d.challenge.header(out.Header(), r, c.On, action, ans, err)
-			writeError(out, r, id, ans, detail)
+			writeError(out, r, route.Errors, id, ans, detail)
 		} else {
 			// The answer is on its way and cannot be taken back: cutting the connection tells the client that it is not whole.
 			defer panic(http.ErrAbortHandler)
@@ -294,14 +297,14 @@ func (d *Door) conclude(out *response, r *http.Request, c Call, action auth.Acti
 	case out.status == http.StatusNotFound && (r.Method == http.MethodHead || r.Method == http.MethodGet):
 		level = slog.LevelDebug // how clients find out what is missing
 	}
-	if !d.log.Enabled(r.Context(), level) {
+	if !d.log.Enabled(r.Context(), level) || refuses(out.status) && !d.flood.passes() {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("request", id), slog.String("method", r.Method), slog.String("path", clip(auth.Redact(r.URL.Path))),
+		slog.String("request", id), slog.String("method", r.Method), slog.String("path", auth.Clip(auth.Redact(r.URL.Path))),
 		slog.Int("status", out.status), slog.String("who", c.Who.String()), slog.String("from", remote(r)),
 		slog.Int64("bytes", out.bytes), slog.Duration("took", time.Since(began).Round(time.Microsecond)),
-		slog.String("agent", clip(auth.Redact(r.UserAgent()))),
+		slog.String("agent", auth.Clip(auth.Redact(r.UserAgent()))),
 	}
 	if cause != nil {
 		attrs = append(attrs, slog.String("err", cause.Error()))

@@ -56,7 +56,7 @@ func outcome(err error) (out Answer, detail any, cause error) {
 		case access.Login, access.Narrow:
 			return Unauthorized, map[string]string{"hint": access.Reason}, nil
 		case access.Hidden:
-			return Unknown, map[string]string{"name": clip(access.On)}, nil
+			return Unknown, map[string]string{"name": auth.Clip(access.On)}, nil
 		}
 		return Denied, map[string]string{"action": string(access.Do), "name": access.On, "hint": access.Reason}, nil
 	case errors.As(err, &wait):
@@ -71,22 +71,24 @@ func outcome(err error) (out Answer, detail any, cause error) {
 	return Internal, nil, err
 }
 
-// writeError answers in the specification's envelope. The detail of an internal error is the request's id: the rest is in the log.
-func writeError(w http.ResponseWriter, r *http.Request, id string, out Answer, detail any) {
+// Form is how errors are told to a client.
+type Form int
+
+// The forms.
+const (
+	Envelope Form = iota // the distribution-spec's {"errors": […]}
+	Problem              // application/problem+json (RFC 9457), with the envelope's entry as members of it
+	Plain                // a line of text, for people with curl, apt or a browser
+)
+
+// writeError answers in the route's form. The detail of an internal error is the request's id: the rest is in the log.
+func writeError(w http.ResponseWriter, r *http.Request, form Form, id string, out Answer, detail any) {
 	if detail == nil {
 		detail = map[string]string{"request": id}
 	}
-	type entry struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-		Detail  any    `json:"detail,omitempty"`
-	}
-	body, err := json.Marshal(map[string][]entry{"errors": {{out.Code, out.Message, detail}}})
-	if err != nil {
-		body = []byte(`{"errors":[{"code":"UNKNOWN","message":"internal error"}]}`)
-	}
+	mediaType, body := form.encode(r, id, out, detail)
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", mediaType)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Request-Id", id)
 	h.Del("Content-Length")
@@ -102,6 +104,54 @@ func writeError(w http.ResponseWriter, r *http.Request, id string, out Answer, d
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(append(body, '\n'))
 	}
+}
+
+// encode writes an error. What cannot be encoded is told as an internal error.
+func (f Form) encode(r *http.Request, id string, out Answer, detail any) (mediaType string, body []byte) {
+	type entry struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Detail  any    `json:"detail,omitempty"`
+	}
+	var err error
+	switch f {
+	case Plain:
+		text := strconv.Itoa(out.Status) + " " + out.Message
+		if hint := hintOf(detail); hint != "" {
+			text += ": " + hint
+		}
+		return "text/plain; charset=utf-8", []byte(text)
+	case Problem:
+		mediaType = "application/problem+json"
+		body, err = json.Marshal(struct {
+			Type     string  `json:"type"`
+			Title    string  `json:"title"`
+			Status   int     `json:"status"`
+			Detail   string  `json:"detail,omitempty"`
+			Instance string  `json:"instance"`
+			Request  string  `json:"request"`
+			Errors   []entry `json:"errors"`
+		}{"about:blank", out.Message, out.Status, hintOf(detail), auth.Clip(auth.Redact(r.URL.Path)), id, []entry{{out.Code, out.Message, detail}}})
+	default:
+		mediaType = "application/json"
+		body, err = json.Marshal(map[string][]entry{"errors": {{out.Code, out.Message, detail}}})
+	}
+	if err != nil {
+		body = []byte(`{"errors":[{"code":"UNKNOWN","message":"internal error"}]}`)
+	}
+	return mediaType, body
+}
+
+// hintOf returns what a detail tells a person to do, if it does.
+func hintOf(detail any) string {
+	switch d := detail.(type) {
+	case map[string]string:
+		return d["hint"]
+	case map[string]any:
+		hint, _ := d["hint"].(string)
+		return hint
+	}
+	return ""
 }
 
 // RetryAfter is the header's value for a wait: whole seconds, at least one.

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -38,9 +39,13 @@ func remote(r *http.Request) string {
 	return host
 }
 
-func clip(s string) string {
-	if len(s) > 300 {
-		return s[:300] + "…"
+// aliasOfAll is what may stand in front of every repository's name: components/cloud/dmp/ms-ingestion is cloud/dmp/ms-ingestion.
+const aliasOfAll = "components/"
+
+// Repository returns the name under which a repository is known, for one that a client uses.
+func Repository(name string) string {
+	if rest, ok := strings.CutPrefix(name, aliasOfAll); ok && rest != "" {
+		return rest
 	}
-	return s
+	return name
 }

@@ -2,7 +2,9 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"io"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -133,4 +135,35 @@ func ManifestIn(ctx context.Context, tx kv.Tx, was Stored) (Manifest, error) {
 // TagIn returns what a tag names, as a transaction sees it; kv.ErrNotFound if there is no such tag.
 func TagIn(ctx context.Context, tx kv.Tx, repo, tag string) (Stored, error) {
 	return tagged(ctx, tx, repo, tag)
+}
+
+// DropTag removes a tag, if there is one, in the transaction of an admission, which is not asked about it.
+func DropTag(ctx context.Context, tx kv.Tx, repo, tag string) error {
+	was, err := tagged(ctx, tx, repo, tag)
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		deleteTag(ctx, tx, repo, tag, was.Digest)
+	}
+	return err
+}
+
+// Keep stores a manifest that an admission has made of others that the repository has, in its transaction. There are no blobs to it but theirs.
+func Keep(ctx context.Context, tx kv.Tx, repo, mediaType string, body []byte, when time.Time) (Stored, error) {
+	m, err := ParseManifest(mediaType, digest.FromBytes(body), body)
+	if err != nil {
+		return Stored{}, err
+	}
+	now := Stored{Descriptor: m.Descriptor, Pushed: when, By: journal.Who(ctx).Name}
+	if err := allHeld(ctx, tx, repo, m); err != nil {
+		return now, err
+	}
+	fresh, err := putRevision(ctx, tx, repo, m, now, body)
+	if err == nil && fresh {
+		journal.Append(ctx, tx, journal.Event{
+			Action: "manifest.push", Repo: repo, Digest: string(now.Digest), MediaType: now.MediaType, Size: now.Size, Result: "ok",
+		})
+	}
+	return now, err
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/storage/journal"
 	"github.com/entrepot/entrepot/storage/kv"
 )
@@ -23,9 +24,12 @@ func (c *change) note(ctx context.Context, e journal.Event) {
 	c.noted = true
 }
 
+// maxEvent is how long the note of an event can be, in bytes.
+const maxEvent = 1000
+
 // mention is note for what takes nothing from anybody, so that nobody has to look again: a new secret.
 func (c *change) mention(ctx context.Context, e journal.Event) {
-	e.Result, e.Note = "ok", clip(e.Note)
+	e.Result, e.Note = "ok", auth.ClipTo(e.Note, maxEvent)
 	journal.Append(ctx, c.Tx, e)
 }
 

@@ -3,6 +3,8 @@ package account
 import (
 	"errors"
 	"fmt"
+
+	"github.com/entrepot/entrepot/auth"
 )
 
 // The codes of Error.
@@ -39,7 +41,7 @@ func refuse(code, text string, args ...any) *Error {
 }
 
 func unknown(kind, name string) *Error {
-	return refuse(Unknown, "there is no %s %s; list those there are, or add it first", kind, clip(name))
+	return refuse(Unknown, "there is no %s %s; list those there are, or add it first", kind, auth.Clip(name))
 }
 
 // noID refuses what is no id. It does not repeat it: somebody may have given the secret itself.

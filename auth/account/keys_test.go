@@ -109,7 +109,7 @@ func TestKeys_nothing_is_left(t *testing.T) {
 	for _, c := range [][2]string{{"user:alice", PurposeToken}, {"user:alice", PurposeSession}, {"robot:alice", PurposeSecret}, {"robot:alice", PurposeLogin}, {"user:alice-2", PurposeToken}} {
 		_, plain := s.secret(t, c[0], c[1], "")
 		plains = append(plains, plain)
-		s.login(t, "", plain)
+		s.use(t, c[1], plain)
 	}
 	s.login(t, "alice", password)
 	for _, who := range []string{"user:alice", "robot:alice", "user:alice-2"} {

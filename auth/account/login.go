@@ -27,44 +27,53 @@ const viaSecret = "secret:"
 //
 // A name that no local user has is auth.ErrUnknown at once. Whoever then finds that nobody else knows it either spends the time that comparing a password
 // takes (password.Hasher.Waste): how long an answer takes shall not tell which names there are.
+//
+// A browser's session is no secret to log in with: what got out of a browser is good in another browser at most. See Session.
 func (s *Store) Login(ctx context.Context, name, secret string) (auth.Identity, time.Time, error) {
-	now := s.now()
-	who, until, err := auth.Identity{}, now.Add(believed), error(nil)
 	if IsSecret(secret) {
-		var expires time.Time
-		who, expires, err = s.loginSecret(ctx, name, secret, now)
-		if !expires.IsZero() && expires.Before(until) {
-			until = expires
-		}
-	} else {
-		who, err = s.loginPassword(ctx, name, secret)
+		return s.loginSecret(ctx, name, secret, false)
 	}
+	who, err := s.loginPassword(ctx, name, secret)
 	if err != nil {
 		return auth.Identity{}, time.Time{}, err
 	}
-	return who, until, nil
+	return who, s.now().Add(believed), nil
 }
 
-func (s *Store) loginSecret(ctx context.Context, name, plain string, now time.Time) (who auth.Identity, expires time.Time, err error) {
-	id := idOf(plain)
+// Session returns whose session a browser shows, and until when that may be believed. Nothing but a session is good for it: a secret that somebody put
+// into a cookie is auth.ErrWrong.
+func (s *Store) Session(ctx context.Context, shown string) (auth.Identity, time.Time, error) {
+	return s.loginSecret(ctx, "", shown, true)
+}
+
+// loginSecret is Login for a secret, and for a session if that is what is asked for.
+func (s *Store) loginSecret(ctx context.Context, name, plain string, session bool) (who auth.Identity, until time.Time, err error) {
+	id, now := idOf(plain), s.now()
 	if id == "" {
-		return who, expires, wrong("the secret is not whole")
+		return who, until, wrong("the secret is not whole")
 	}
 	row, o, err := s.standing(ctx, id, now)
 	if err != nil {
-		return who, expires, err
+		return who, until, err
 	}
 	sum := sha256.Sum256([]byte(plain))
 	if subtle.ConstantTimeCompare(sum[:], row.Sum) != 1 {
-		return who, expires, wrong("the secret has the id %s of another", id)
+		return who, until, wrong("the secret has the id %s of another", id)
+	}
+	if (row.Purpose == PurposeSession) != session {
+		return who, until, wrong("the secret %s is a %s, which is not what it is shown as", id, row.Purpose)
 	}
 	if name != o.name && name != row.Of && (o.kind != auth.Robot || name != "robot$"+o.name) && !slices.Contains(stopgaps, name) {
-		return who, expires, wrong("the secret %s is one of %s and not of who shows it", id, row.Of)
+		return who, until, wrong("the secret %s is one of %s and not of who shows it", id, row.Of)
 	}
 	s.used.mark(id, now)
 	who = o.identity()
 	who.Scope, who.Via = row.Scope, viaSecret+id
-	return who, row.Expires, nil
+	until = now.Add(believed)
+	if !row.Expires.IsZero() && row.Expires.Before(until) {
+		until = row.Expires
+	}
+	return who, until, nil
 }
 
 // standing returns a secret and its owner if both are good now, else auth.ErrWrong.
@@ -88,7 +97,7 @@ func (s *Store) living(ctx context.Context, of string) (owner, error) {
 	o, err := getOwner(ctx, s.index, of)
 	switch {
 	case errors.Is(err, kv.ErrNotFound):
-		return o, wrong("there is no %q", clip(of))
+		return o, wrong("there is no %q", auth.Clip(of))
 	case err != nil:
 		return o, fault(err, "read %s", of)
 	case o.disabled:

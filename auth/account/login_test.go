@@ -62,6 +62,37 @@ func TestLogin_with_a_password(t *testing.T) {
 	s.login(t, "alice", "another password")
 }
 
+// TestSession_is_good_as_nothing_else: what a browser holds is no password, and no password is a session.
+func TestSession_is_good_as_nothing_else(t *testing.T) {
+	s := open(t)
+	s.user(t, "alice", "dev")
+	s.robot(t, "ci")
+	session, plain := s.secret(t, "user:alice", PurposeSession, "")
+	who, until, err := s.Session(t.Context(), plain)
+	if err != nil || who.String() != "user:alice" || strings.Join(who.Groups, " ") != "dev" || who.Via != "secret:"+session.ID || !until.Equal(s.now().Add(10*time.Minute)) {
+		t.Errorf("the session is of %+v until %s, %v", who, until, err)
+	}
+	for _, name := range []string{"alice", "user:alice", "", "token"} {
+		_, _, err := s.Login(t.Context(), name, plain)
+		wantWrong(t, err, "a session as the password of "+name)
+	}
+	_, token := s.secret(t, "user:alice", PurposeToken, "")
+	_, login := s.secret(t, "user:alice", PurposeLogin, "")
+	_, robots := s.secret(t, "robot:ci", PurposeSecret, "")
+	for what, shown := range map[string]string{
+		"a token": token, "a login": login, "a robot's secret": robots, "a password": password, "nothing": "", "half a session": plain[:40],
+		"another session": altered(plain, len(plain)-1),
+	} {
+		who, until, err := s.Session(t.Context(), shown)
+		if wantWrong(t, err, what+" as a session"); !who.Anonymous() || !until.IsZero() {
+			t.Errorf("%s as a session is %v until %s", what, who, until)
+		}
+	}
+	s.advance(time.Hour)
+	_, _, err = s.Session(t.Context(), plain)
+	wantWrong(t, err, "a session that has ended")
+}
+
 func TestLogin_with_a_secret(t *testing.T) {
 	s := open(t)
 	s.user(t, "alice", "dev")

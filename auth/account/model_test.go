@@ -241,7 +241,14 @@ func TestModel(t *testing.T) {
 			"": func(rt *rapid.T) {
 				for _, c := range m.secrets {
 					want := m.works(c, s.now())
-					who, until, err := s.Login(ctx, "", c.plain)
+					login, other := func() (auth.Identity, time.Time, error) { return s.Login(ctx, "", c.plain) }, func() (auth.Identity, time.Time, error) { return s.Session(ctx, c.plain) }
+					if c.purpose == PurposeSession {
+						login, other = other, login
+					}
+					if who, _, err := other(); !errors.Is(err, auth.ErrWrong) {
+						rt.Fatalf("the %s %s of %s, shown as what it is not: %v, %v", c.purpose, c.id, c.of, who, err)
+					}
+					who, until, err := login()
 					if (err == nil) != want || !want && !errors.Is(err, auth.ErrWrong) || want && (who.String() != c.of || until.After(c.expires)) {
 						rt.Fatalf("login with the %s %s of %s: %v until %v, %v, want it to work: %v", c.purpose, c.id, c.of, who, until, err, want)
 					}

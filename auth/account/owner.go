@@ -46,8 +46,24 @@ func getOwner(ctx context.Context, v kv.View, of string) (owner, error) {
 	return owner{}, kv.ErrNotFound
 }
 
+// known reads an account's row, for whoever manages it.
+func known[Row any](ctx context.Context, v kv.View, kind, name, key string) (Row, error) {
+	var none Row
+	if auth.CheckName(name) != nil {
+		return none, unknown(kind, name)
+	}
+	row, err := get[Row](ctx, v, key)
+	if errors.Is(err, kv.ErrNotFound) {
+		return none, unknown(kind, name)
+	}
+	return row, fault(err, "read %s %s", kind, name)
+}
+
 // remove takes an account away with all that hangs on it.
 func (s *Store) remove(ctx context.Context, kind, name, key string) error {
+	if auth.CheckName(name) != nil {
+		return unknown(kind, name)
+	}
 	of := kind + ":" + name
 	return s.change(ctx, "remove "+of, func(c *change) error {
 		switch _, err := c.Get(ctx, key); {
@@ -77,10 +93,10 @@ func (s *Store) Identity(ctx context.Context, name string) (auth.Identity, error
 	o, err := getOwner(ctx, s.index, name)
 	if errors.Is(err, kv.ErrNotFound) {
 		return auth.Identity{}, &Error{Code: Unknown, Err: auth.ErrWrong,
-			Text: fmt.Sprintf("there is no account %q; write user:NAME or robot:NAME, and list those there are", clip(name))}
+			Text: fmt.Sprintf("there is no account %q; write user:NAME or robot:NAME, and list those there are", auth.Clip(name))}
 	}
 	if err != nil {
-		return auth.Identity{}, fault(err, "read account %q", clip(name))
+		return auth.Identity{}, fault(err, "read account %q", auth.Clip(name))
 	}
 	if o.disabled {
 		return auth.Identity{}, isDisabled(o.String())

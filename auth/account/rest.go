@@ -28,7 +28,7 @@ func (s *Store) checkSecret(secret Secret) error {
 	case (secret.Purpose == PurposeToken || secret.Purpose == PurposeSession) && kind != auth.User:
 		return refuse(Invalid, "a robot has no %s but a secret: ask for one with the purpose %s", secret.Purpose, PurposeSecret)
 	case !fleeting && secret.Purpose != PurposeSecret && secret.Purpose != PurposeToken:
-		return refuse(Invalid, "%q is no purpose; there are %s, %s, %s and %s", clip(secret.Purpose), PurposeSecret, PurposeToken, PurposeLogin, PurposeSession)
+		return refuse(Invalid, "%q is no purpose; there are %s, %s, %s and %s", auth.Clip(secret.Purpose), PurposeSecret, PurposeToken, PurposeLogin, PurposeSession)
 	case fleeting && secret.Expires.IsZero():
 		return refuse(Invalid, "a %s needs an end: say when it expires", secret.Purpose)
 	case !fleeting && secret.Via != "":

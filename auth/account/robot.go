@@ -2,14 +2,12 @@ package account
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"strings"
 	"time"
 
 	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/storage/journal"
-	"github.com/entrepot/entrepot/storage/kv"
 )
 
 // Robot is a service account. It logs in with its secrets; what it may do, grants say.
@@ -56,9 +54,6 @@ func (s *Store) AddRobot(ctx context.Context, r Robot) (Robot, error) {
 
 // ChangeRobot changes a robot. Disabling ends all its logins; its secrets work again when it is enabled.
 func (s *Store) ChangeRobot(ctx context.Context, name string, do RobotChange) (Robot, error) {
-	if auth.CheckName(name) != nil {
-		return Robot{}, unknown(auth.Robot, name)
-	}
 	if do.Note != nil {
 		if err := checkNote(*do.Note); err != nil {
 			return Robot{}, err
@@ -66,9 +61,7 @@ func (s *Store) ChangeRobot(ctx context.Context, name string, do RobotChange) (R
 	}
 	var row robotRow
 	err := s.change(ctx, "change robot "+name, func(c *change) (err error) {
-		if row, err = get[robotRow](ctx, c, keyRobot(name)); errors.Is(err, kv.ErrNotFound) {
-			return unknown(auth.Robot, name)
-		} else if err != nil {
+		if row, err = known[robotRow](ctx, c, auth.Robot, name, keyRobot(name)); err != nil {
 			return err
 		}
 		return row.change(ctx, c, do)
@@ -106,22 +99,13 @@ func (row *robotRow) change(ctx context.Context, c *change, do RobotChange) erro
 
 // RemoveRobot removes a robot, its secrets and the grants made to it.
 func (s *Store) RemoveRobot(ctx context.Context, name string) error {
-	if auth.CheckName(name) != nil {
-		return unknown(auth.Robot, name)
-	}
 	return s.remove(ctx, auth.Robot, name, keyRobot(name))
 }
 
 // Robot returns a robot.
 func (s *Store) Robot(ctx context.Context, name string) (Robot, error) {
-	if auth.CheckName(name) != nil {
-		return Robot{}, unknown(auth.Robot, name)
-	}
-	row, err := get[robotRow](ctx, s.index, keyRobot(name))
-	if errors.Is(err, kv.ErrNotFound) {
-		return Robot{}, unknown(auth.Robot, name)
-	}
-	return row.Robot, fault(err, "read robot %s", name)
+	row, err := known[robotRow](ctx, s.index, auth.Robot, name, keyRobot(name))
+	return row.Robot, err
 }
 
 // Robots yields the robots after a name ("" is from the first on), in order of their names. An error ends the sequence.

@@ -147,6 +147,17 @@ func (s *sample) login(t testing.TB, name, secret string) auth.Identity {
 	return who
 }
 
+// use shows a secret as what it is for.
+func (s *sample) use(t testing.TB, purpose, plain string) auth.Identity {
+	t.Helper()
+	if purpose != PurposeSession {
+		return s.login(t, "", plain)
+	}
+	who, _, err := s.Session(t.Context(), plain)
+	must(t, err)
+	return who
+}
+
 // events returns what is in the journal, one line each: actor, action, object, path, note.
 func (s *sample) events(t testing.TB) (all []string) {
 	t.Helper()

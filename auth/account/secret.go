@@ -152,7 +152,7 @@ func (s *Store) Secret(ctx context.Context, id string) (Secret, error) {
 func (s *Store) Secrets(ctx context.Context, of string) ([]Secret, error) {
 	all, err := heldBy(ctx, s.index, of)
 	if err != nil {
-		return nil, fault(err, "list the secrets of %s", clip(of))
+		return nil, fault(err, "list the secrets of %s", auth.Clip(of))
 	}
 	secrets := make([]Secret, 0, len(all))
 	for _, h := range all {

@@ -66,7 +66,7 @@ func TestAddSecret_returns_what_it_stored(t *testing.T) {
 		if err != nil || inJSON(t, got) != inJSON(t, want) || (got.Scope == nil) != (c.Scope == nil) {
 			t.Errorf("read %s, %v, want %s", inJSON(t, got), err, inJSON(t, want))
 		}
-		if who := s.login(t, "alice", plain); (who.Scope == nil) != (c.Scope == nil) || len(who.Scope) != len(c.Scope) {
+		if who := s.use(t, c.Purpose, plain); (who.Scope == nil) != (c.Scope == nil) || len(who.Scope) != len(c.Scope) {
 			t.Errorf("logged in with the scope %v, want %v", who.Scope, c.Scope)
 		}
 		s.advance(time.Second)
@@ -193,7 +193,7 @@ func TestAddSecret_rests_on_the_credential(t *testing.T) {
 	must(t, err)
 	_, err = s.Secret(ctx, session.ID)
 	wantCode(t, err, Unknown)
-	_, _, err = s.Login(ctx, "alice", sessionPlain)
+	_, _, err = s.Session(ctx, sessionPlain)
 	wantWrong(t, err, "a session begun with the old password")
 	wantWrong(t, s.Alive(ctx, alice), "a login with the old password")
 	_, _, err = s.AddSecret(ctx, Secret{Of: "user:alice", Purpose: PurposeSession, Expires: end, Via: alice.Via})

@@ -3,7 +3,6 @@ package account
 import (
 	"cmp"
 	"context"
-	"errors"
 	"iter"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/storage/journal"
-	"github.com/entrepot/entrepot/storage/kv"
 )
 
 // User is a person.
@@ -96,9 +94,6 @@ func (s *Store) hash(ctx context.Context, name, password string) (string, error)
 // ChangeUser changes a user. A new password, and disabling, ends all logins: sessions, refresh tokens and whatever was cached. Personal tokens outlive
 // a new password. Of one whom a provider vouches for, only Disabled can be changed.
 func (s *Store) ChangeUser(ctx context.Context, name string, do UserChange) (User, error) {
-	if auth.CheckName(name) != nil {
-		return User{}, unknown(auth.User, name)
-	}
 	hash, err := "", error(nil)
 	if do.Password != nil {
 		if hash, err = s.hash(ctx, name, *do.Password); err != nil {
@@ -114,9 +109,7 @@ func (s *Store) ChangeUser(ctx context.Context, name string, do UserChange) (Use
 	}
 	var row userRow
 	err = s.change(ctx, "change user "+name, func(c *change) (err error) {
-		if row, err = get[userRow](ctx, c, keyUser(name)); errors.Is(err, kv.ErrNotFound) {
-			return unknown(auth.User, name)
-		} else if err != nil {
+		if row, err = known[userRow](ctx, c, auth.User, name, keyUser(name)); err != nil {
 			return err
 		}
 		if row.Provider != "" && (do.Password != nil || do.Groups != nil) {
@@ -165,24 +158,16 @@ func (row *userRow) change(ctx context.Context, c *change, do UserChange, hash s
 
 // RemoveUser removes a user, its secrets and the grants made to it. One whom a provider vouches for comes back with the next login: disable it instead.
 func (s *Store) RemoveUser(ctx context.Context, name string) error {
-	if auth.CheckName(name) != nil {
-		return unknown(auth.User, name)
-	}
 	return s.remove(ctx, auth.User, name, keyUser(name))
 }
 
 // User returns a user.
 func (s *Store) User(ctx context.Context, name string) (User, error) {
-	if auth.CheckName(name) != nil {
-		return User{}, unknown(auth.User, name)
+	row, err := known[userRow](ctx, s.index, auth.User, name, keyUser(name))
+	if err != nil {
+		return User{}, err
 	}
-	row, err := get[userRow](ctx, s.index, keyUser(name))
-	if errors.Is(err, kv.ErrNotFound) {
-		return User{}, unknown(auth.User, name)
-	}
-	if err == nil {
-		row.LastLogin, err = lastUsed(ctx, s.index, auth.User+":"+name)
-	}
+	row.LastLogin, err = lastUsed(ctx, s.index, auth.User+":"+name)
 	return row.User, fault(err, "read user %s", name)
 }
 

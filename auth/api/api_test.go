@@ -472,12 +472,38 @@ func TestTokens_of_ones_own(t *testing.T) {
 	}
 	h.do(as, "POST", "/api/v1/auth/tokens", `{}`).want(t, 403) // a narrow token makes no wide one
 	h.do(as, "POST", "/api/v1/auth/password", `{"old":"`+pass+`","new":"a new password"}`).want(t, 403)
+	h.do(as, "GET", "/api/v1/auth/tokens", "").want(t, 403)
+	h.do(as, "POST", "/auth/logout", "").want(t, 403)
 	h.do("reader", "DELETE", "/api/v1/auth/tokens/"+s.ID, "").want(t, 404)
 	if r := h.do("developer", "GET", "/api/v1/auth/tokens", "").want(t, 200); !strings.Contains(string(r.body), s.ID) || strings.Contains(string(r.body), s.Value) {
 		t.Errorf("%s", r.body)
 	}
 	h.do("developer", "DELETE", "/api/v1/auth/tokens/"+s.ID, "").want(t, 204)
 	h.do(as, "GET", "/api/v1/auth/whoami", "").want(t, 401)
+}
+
+// TestLogout ends the login that is shown, be it cut down or not, and not the one behind a token that is cut down.
+func TestLogout(t *testing.T) {
+	h := build(t)
+	var narrow struct{ ID, Value string }
+	h.do("developer", "POST", "/api/v1/auth/tokens", `{"scope":[{"type":"repository","name":"cloud/dmp/**","actions":["pull"]}]}`).want(t, 201).into(t, &narrow)
+	for what, as := range map[string]string{"a password": "developer", "a token that is cut down": "developer=" + narrow.Value} {
+		login := h.do(as, "GET", "/auth/token?offline_token=true", "").minted(t).RefreshToken
+		token := h.do("Bearer "+login, "GET", "/auth/token", "").minted(t).Token
+		r := h.do("Bearer "+token, "POST", "/auth/logout", "").want(t, 403)
+		if !strings.Contains(string(r.body), "nobody can log out") {
+			t.Errorf("%s", r.body)
+		}
+		h.do("Bearer "+token, "GET", "/api/v1/auth/tokens", "").want(t, 403)
+		if got := h.do("Bearer "+login, "GET", "/api/v1/auth/whoami", ""); got.StatusCode != 200 {
+			t.Errorf("the login with %s was ended by a token that it was good for: %d", what, got.StatusCode)
+		}
+		h.do("Bearer "+login, "POST", "/auth/logout", "").want(t, 204)
+		h.do("Bearer "+login, "GET", "/api/v1/auth/whoami", "").want(t, 401)
+		h.do("Bearer "+token, "GET", "/api/v1/auth/whoami", "").want(t, 401)
+	}
+	h.do("developer", "POST", "/auth/logout", "").want(t, 204) // a password has nothing that could end
+	h.do("developer="+narrow.Value, "GET", "/api/v1/auth/whoami", "").want(t, 200)
 }
 
 func TestGrants(t *testing.T) {

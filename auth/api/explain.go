@@ -32,7 +32,7 @@ func kindOf(who auth.Identity) string {
 func (a *api) canI(w http.ResponseWriter, r *http.Request, c door.Call) error {
 	do, on, as := auth.Action(c.Query.Get("action")), c.Query.Get("on"), c.Query.Get("as")
 	if !do.Valid() {
-		return invalid("action %q is none of %s", string(do), words2(auth.Actions))
+		return invalid("action %q is none of %s", string(do), inWords(auth.Actions))
 	}
 	path := auth.Everywhere
 	if on != "" {
@@ -107,7 +107,8 @@ func (a *api) listRoles(w http.ResponseWriter, _ *http.Request, _ door.Call) err
 	return reply(w, http.StatusOK, map[string]any{"roles": all})
 }
 
-func words2(actions []auth.Action) string {
+// inWords lists actions in a sentence.
+func inWords(actions []auth.Action) string {
 	var all []string
 	for _, a := range actions {
 		all = append(all, string(a))

@@ -90,7 +90,7 @@ func told(serve door.Endpoint) door.Endpoint {
 
 func unknown(kind, name string) error {
 	return &door.Refusal{Answer: door.Answer{Status: http.StatusNotFound, Code: "UNKNOWN", Message: "there is nothing of this name"},
-		Detail: map[string]string{"hint": "there is no " + kind + " " + clip(auth.Redact(name)) + " that you may see"}}
+		Detail: map[string]string{"hint": "there is no " + kind + " " + auth.Clip(auth.Redact(name)) + " that you may see"}}
 }
 
 // hides answers for what one may not administer as if it did not exist.

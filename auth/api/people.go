@@ -108,14 +108,21 @@ func (a *api) finishLogin(w http.ResponseWriter, r *http.Request, c door.Call) e
 	return nil
 }
 
-// logout ends the session.
+// logout ends the session, or the login of a client. A login ends itself even when it is cut down; what was given for it and cut down ends nothing.
 func (a *api) logout(w http.ResponseWriter, r *http.Request, c door.Call) error {
-	if id, ok := strings.CutPrefix(c.Who.Via, "secret:"); ok {
-		s, err := a.Accounts.Secret(r.Context(), id)
-		if err == nil && (s.Purpose == account.PurposeSession || s.Purpose == account.PurposeLogin) {
-			err = a.Accounts.RevokeSecret(c.By(r), id)
+	id := strings.TrimPrefix(c.Who.Via, "secret:")
+	s, err := a.Accounts.Secret(r.Context(), id)
+	if err != nil && account.Code(err) != account.Unknown {
+		return err
+	}
+	isLogin := s.Purpose == account.PurposeSession || s.Purpose == account.PurposeLogin
+	if !isLogin || !shows(c, id) {
+		if err := uncut(c, "log out"); err != nil {
+			return err
 		}
-		if err != nil && account.Code(err) != account.Unknown {
+	}
+	if isLogin {
+		if err := a.Accounts.RevokeSecret(c.By(r), id); err != nil && account.Code(err) != account.Unknown {
 			return err
 		}
 	}

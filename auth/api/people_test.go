@@ -135,6 +135,15 @@ func TestPeople_log_in_with_a_browser(t *testing.T) {
 	for _, cookie := range b.Jar.Cookies(u) {
 		session = cookie.Value
 	}
+	// The session is a cookie and nothing else, and nothing else is a session.
+	h.do("Bearer "+session, "GET", "/api/v1/auth/whoami", "").want(t, 401)
+	h.do("alice@corp="+session, "GET", "/api/v1/auth/whoami", "").want(t, 401)
+	h.form("grant_type", "refresh_token", "refresh_token", session).want(t, 401)
+	var personal struct{ Value string }
+	h.do("developer", "POST", "/api/v1/auth/tokens", `{}`).want(t, 201).into(t, &personal)
+	for _, other := range []string{personal.Value, pass, "x"} {
+		h.do("", "GET", "/api/v1/auth/whoami", "", "Cookie", "entrepot_session="+url.QueryEscape(other)).want(t, 401)
+	}
 	if status := post("same-origin"); status != 204 {
 		t.Errorf("logout: %d", status)
 	}

@@ -18,7 +18,7 @@ const (
 
 func invalid(format string, args ...any) error {
 	return &door.Refusal{Answer: door.Answer{Status: 400, Code: "INVALID", Message: "the request cannot be followed"},
-		Detail: map[string]string{"hint": clip(fmt.Sprintf(format, args...))}}
+		Detail: map[string]string{"hint": auth.Clip(fmt.Sprintf(format, args...))}}
 }
 
 // parseScopes reads scopes in the form of Docker's token protocol, type[(class)]:name:action,…, several in one parameter with spaces between them.
@@ -41,9 +41,9 @@ func parseScopes(values []string) (auth.Scope, error) {
 			}
 			actions := strings.Split(rest[end+1:], ",")
 			if len(actions) > maxActions {
-				return nil, invalid("scope %q: more than %d actions", clip(text), maxActions)
+				return nil, invalid("scope %q: more than %d actions", auth.Clip(text), maxActions)
 			}
-			if asked = append(asked, auth.Access{Type: kind, Name: rest[:end], Actions: actions}); len(asked) > maxScopes {
+			if asked = append(asked, auth.Access{Type: kind, Name: door.Repository(rest[:end]), Actions: actions}); len(asked) > maxScopes {
 				return nil, invalid("more than %d scopes", maxScopes)
 			}
 		}
@@ -55,7 +55,7 @@ func parseScopes(values []string) (auth.Scope, error) {
 var words = []struct {
 	word string
 	do   auth.Action
-}{{"pull", auth.Pull}, {"push", auth.Push}, {"delete", auth.DeleteOwn}}
+}{{"pull", auth.Pull}, {"push", auth.Push}, {"delete", auth.DeleteOwn}, {"promote", auth.Promote}}
 
 // cut leaves of what was asked for what the policy grants, as the protocol wants it: nothing is refused, there is just less in the token. What remains is
 // the same whether there is such a repository or not. limit is what the credential is cut down to itself, nil if it is not.
@@ -126,20 +126,13 @@ func checkScope(s auth.Scope) error {
 			return invalid("scope: %v", auth.Path(a.Name).Check())
 		}
 		if len(a.Actions) == 0 {
-			return invalid("scope %s:%s: name at least one of pull, push, delete, *", a.Type, a.Name)
+			return invalid("scope %s:%s: name at least one of pull, push, delete, promote, *", a.Type, a.Name)
 		}
 		for _, word := range a.Actions {
-			if !slices.Contains([]string{"pull", "push", "delete", "*"}, word) {
-				return invalid("scope %s:%s: %q is none of pull, push, delete, *", a.Type, a.Name, word)
+			if !slices.Contains([]string{"pull", "push", "delete", "promote", "*"}, word) {
+				return invalid("scope %s:%s: %q is none of pull, push, delete, promote, *", a.Type, a.Name, word)
 			}
 		}
 	}
 	return nil
-}
-
-func clip(s string) string {
-	if len(s) > 300 {
-		return s[:300] + "…"
-	}
-	return s
 }

@@ -11,6 +11,9 @@ import (
 
 // listTokens lists the caller's own tokens, logins and sessions.
 func (a *api) listTokens(w http.ResponseWriter, r *http.Request, c door.Call) error {
+	if err := uncut(c, "list tokens"); err != nil {
+		return err
+	}
 	return a.secretsOf(w, r, c.Who.String())
 }
 
@@ -73,6 +76,9 @@ func (a *api) newSecret(w http.ResponseWriter, r *http.Request, c door.Call, own
 	}{s, plain})
 }
 
+// shows tells whether the caller shows the secret itself, and not a token that was given for it.
+func shows(c door.Call, id string) bool { return c.Who.Via == "secret:"+id && c.Who.Until.IsZero() }
+
 func (a *api) revoke(w http.ResponseWriter, r *http.Request, c door.Call, owner, id string) error {
 	s, err := a.Accounts.Secret(r.Context(), id)
 	if err == nil && s.Of != owner || account.Code(err) == account.Unknown {
@@ -81,7 +87,7 @@ func (a *api) revoke(w http.ResponseWriter, r *http.Request, c door.Call, owner,
 	if err != nil {
 		return err
 	}
-	if itself := c.Who.Via == "secret:"+id && c.Who.Until.IsZero(); s.Of == c.Who.String() && !itself {
+	if s.Of == c.Who.String() && !shows(c, id) {
 		if err := uncut(c, "revoke others"); err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ func (c *connection) prove(dn, secret string) error {
 	if goldap.IsErrorWithCode(err, goldap.LDAPResultInvalidCredentials) {
 		return fmt.Errorf("%w%s", auth.ErrWrong, why(err))
 	}
-	return c.bindFault(fmt.Sprintf("bind as %q", clip(dn)), err)
+	return c.bindFault(fmt.Sprintf("bind as %q", auth.Clip(dn)), err)
 }
 
 // bindFault is fault without the directory's own words: nobody knows whether they repeat the password.
@@ -62,7 +62,7 @@ var subcode = regexp.MustCompile(`\bdata ([0-9a-f]{3})\b`)
 // why returns the reason for a refused bind in words, with a colon before it; for the operator's log. It is empty if there is none.
 func why(err error) string {
 	if answer := answered(err); answer != nil {
-		if found := subcode.FindStringSubmatch(clip(answer.Err.Error())); found != nil && reasons[found[1]] != "" {
+		if found := subcode.FindStringSubmatch(auth.Clip(answer.Err.Error())); found != nil && reasons[found[1]] != "" {
 			return fmt.Sprintf(": %s (Active Directory's code %s)", reasons[found[1]], found[1])
 		}
 	}

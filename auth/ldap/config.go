@@ -98,8 +98,8 @@ func (c *Config) check() error {
 
 var attribute = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9-]*|[0-9]+(\.[0-9]+)+)$`) // RFC 4512, section 1.4, "oid"
 
-// checkFilter tells what is wrong with a filter in which some placeholders may be and one of them must: without one, it would be the same for
-// everybody.
+// checkFilter tells what is wrong with a filter that may hold some fields in braces and must hold one of them: without any, it would be the same
+// for everybody.
 func checkFilter(whose, filter string, may ...string) error {
 	sample, holds := filter, false
 	for _, word := range may {
@@ -119,7 +119,7 @@ func checkFilter(whose, filter string, may ...string) error {
 	return nil
 }
 
-// fillFilter puts values into a filter, escaped; what they hold is never taken for a placeholder.
+// fillFilter puts values into a filter, escaped; what they hold is never taken for a field in braces.
 func fillFilter(filter, name, dn string) string {
 	return strings.NewReplacer("{name}", goldap.EscapeFilter(name), "{dn}", goldap.EscapeFilter(dn)).Replace(filter)
 }

@@ -33,7 +33,7 @@ func TestNew_says_what_is_wrong(t *testing.T) {
 		{"bad base of groups", func(c *Config) { c.GroupBase = "example.com" }, "base of groups"},
 		{"same for everybody", func(c *Config) { c.UserFilter = "(uid=alice)" }, "not depend"},
 		{"groups of everybody", func(c *Config) { c.GroupFilter = "(cn=*)" }, "not depend"},
-		{"another placeholder", func(c *Config) { c.UserFilter = "(|(uid={name})(mail={mail}))" }, "braces"},
+		{"another field", func(c *Config) { c.UserFilter = "(|(uid={name})(mail={mail}))" }, "braces"},
 		{"DN before there is one", func(c *Config) { c.UserFilter = "(|(uid={name})(manager={dn}))" }, "braces"},
 		{"no filter", func(c *Config) { c.UserFilter = "uid={name})" }, "RFC 4515"},
 		{"no filter for groups", func(c *Config) { c.GroupFilter = "((member={dn})" }, "RFC 4515"},

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	goldap "github.com/go-ldap/ldap/v3"
+
+	"github.com/entrepot/entrepot/auth"
 )
 
 // lostError says that a server could not be asked, so that another one may be.
@@ -50,12 +52,12 @@ func (c *connection) fault(what string, err error) error {
 	}
 	answer := answered(err)
 	if answer == nil {
-		return c.lost(what, errors.New(clip(err.Error())))
+		return c.lost(what, errors.New(strings.ToValidUTF8(auth.Clip(err.Error()), "?")))
 	}
 	code := answer.ResultCode
 	text := fmt.Sprintf("the directory answers %d (%s)", code, strings.ToLower(goldap.LDAPResultCodeMap[code]))
 	if words := answer.Err.Error(); words != "" {
-		text += fmt.Sprintf(", %q", clip(words))
+		text += fmt.Sprintf(", %q", auth.Clip(words))
 	}
 	if hint := hints[code]; hint != "" {
 		text += ": " + hint
@@ -64,12 +66,4 @@ func (c *connection) fault(what string, err error) error {
 		return c.lost(what, errors.New(text))
 	}
 	return fmt.Errorf("%s at %s: %s", what, c.server.url, text)
-}
-
-// clip keeps what a server sends short, and valid text.
-func clip(s string) string {
-	if len(s) > 300 {
-		s = s[:300] + "…"
-	}
-	return strings.ToValidUTF8(s, "?")
 }

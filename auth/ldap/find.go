@@ -45,15 +45,15 @@ func (c *connection) read(e *goldap.Entry) (person, error) {
 	attribute := c.p.config.NameAttribute
 	values := e.GetEqualFoldAttributeValues(attribute)
 	if len(values) != 1 {
-		return person{}, fmt.Errorf("%q has %d values of %s, and a user has one name: choose another name attribute", clip(e.DN), len(values), attribute)
+		return person{}, fmt.Errorf("%q has %d values of %s, and a user has one name: choose another name attribute", auth.Clip(e.DN), len(values), attribute)
 	}
 	p := person{dn: e.DN, name: strings.ToLower(values[0]), exact: values[0]}
 	if err := auth.CheckName(p.name); err != nil {
-		return person{}, fmt.Errorf("the %s of %q: %w", attribute, clip(e.DN), err)
+		return person{}, fmt.Errorf("the %s of %q: %w", attribute, auth.Clip(e.DN), err)
 	}
 	if strings.ContainsAny(p.name, ":@") {
 		return person{}, fmt.Errorf("the %s of %q is %q, and names of users hold no ':' and no '@': choose another name attribute",
-			attribute, clip(e.DN), p.name)
+			attribute, auth.Clip(e.DN), p.name)
 	}
 	if c.p.config.MemberOf != "" {
 		p.in = e.GetEqualFoldAttributeValues(c.p.config.MemberOf)

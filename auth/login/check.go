@@ -43,7 +43,7 @@ func (l *Logins) password(ctx context.Context, name, secret, remote string) (aut
 		who, until, err := l.check(ctx, name, secret)
 		if errors.Is(err, auth.ErrWrong) {
 			_ = l.limits.of(remote, "").take()
-			l.log.Info("login failed", "name", clip(auth.Redact(name)), "from", remote, "err", err)
+			l.log.Info("login failed", "name", auth.Clip(auth.Redact(name)), "from", remote, "err", err)
 		}
 		return who, until, err
 	}
@@ -55,7 +55,7 @@ func (l *Logins) password(ctx context.Context, name, secret, remote string) (aut
 	case err == nil:
 		counted.giveBack()
 	case errors.Is(err, auth.ErrWrong):
-		l.log.Info("login failed", "name", clip(auth.Redact(name)), "from", remote, "err", err)
+		l.log.Info("login failed", "name", auth.Clip(auth.Redact(name)), "from", remote, "err", err)
 	default:
 		counted.giveBack() // nobody was told whether it was right
 	}
@@ -125,10 +125,3 @@ func unknown(err error) error {
 
 // isJWT tells whether a secret has the shape of a signed token: three parts, the first of which is a JSON object in base64.
 func isJWT(s string) bool { return strings.HasPrefix(s, "eyJ") && strings.Count(s, ".") == 2 }
-
-func clip(s string) string {
-	if len(s) > 100 {
-		return s[:100] + "…"
-	}
-	return s
-}

@@ -56,7 +56,7 @@ func (l *limits) of(remote, name string) attempts {
 			remote = p.String()
 		}
 	}
-	return attempts{l, remote, strings.ToLower(clip(name))}
+	return attempts{l, remote, strings.ToLower(auth.Clip(name))}
 }
 
 // take counts an attempt, or refuses it.

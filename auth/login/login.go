@@ -9,6 +9,7 @@
 //     own form never goes anywhere.
 //   - What was checked once is remembered under its hash for as long as its provider allows, at most ten minutes, in bounded memory. What is withdrawn is
 //     refused at once all the same: whenever accounts change, what is remembered is asked about again.
+//   - A browser's session is good as nothing else, and nothing else is good as a session.
 //   - Failed attempts are counted for each source and for each name; beyond a bound more are not looked at, and the answer says how long to wait. Long random
 //     secrets are not counted against their owner's name, so nobody can lock a robot out.
 //   - That a name is not known takes as long to say as that its password is wrong.
@@ -123,7 +124,7 @@ func (l *Logins) Identify(ctx context.Context, shown auth.Credentials) (auth.Ide
 		if shown.Session == "" {
 			return auth.Identity{}, nil
 		}
-		return l.find(ctx, "session", "", shown.Session, func() (auth.Identity, time.Time, error) { return l.accounts.Login(ctx, "", shown.Session) })
+		return l.find(ctx, "session", "", shown.Session, func() (auth.Identity, time.Time, error) { return l.accounts.Session(ctx, shown.Session) })
 	}
 	scheme, rest, _ := strings.Cut(shown.Authorization, " ")
 	rest = strings.TrimLeft(rest, " ")

@@ -177,6 +177,34 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
+// TestIdentify_sessions: a session counts in a browser's cookie and nowhere else, and nothing else counts there, whatever was remembered of either.
+func TestIdentify_sessions(t *testing.T) {
+	h := build(t)
+	secret := h.robot("ci-dmp")
+	_, session, err := h.accounts.AddSecret(t.Context(), account.Secret{Of: "user:alice", Purpose: account.PurposeSession, Expires: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		who, err := h.Identify(t.Context(), auth.Credentials{Session: session, Remote: "192.0.2.1"})
+		if err != nil || who.String() != "user:alice" {
+			t.Errorf("the session is of %v, %v", who, err)
+		}
+		for _, header := range []string{"Bearer " + session, basicHeader("alice", session), basicHeader("", session), basicHeader("token", session)} {
+			h.want(header, "wrong")
+		}
+		h.want("Bearer "+secret, "robot:ci-dmp")
+		for _, shown := range []string{secret, "alice's password", "directory-secret", "x"} {
+			if who, err := h.Identify(t.Context(), auth.Credentials{Session: shown, Remote: "192.0.2.1"}); !errors.Is(err, auth.ErrWrong) || !who.Anonymous() {
+				t.Errorf("%.8q in a cookie is %v, %v, want wrong", shown, who, err)
+			}
+		}
+	}
+	if len(h.dir.asked) > 0 {
+		t.Errorf("the directory was asked about %q", h.dir.asked)
+	}
+}
+
 // TestIdentify_asks_nobody_else about those whom the registry knows itself, nor about what has the form of its own secrets.
 func TestIdentify_asks_nobody_else(t *testing.T) {
 	h := build(t)

@@ -47,12 +47,12 @@ func bind(b Binding) (binding, error) {
 		return made, errors.New("it wants no claims, so it would let in everybody whom the issuer knows; name at least one")
 	}
 	if !b.Role.Valid() {
-		return made, fmt.Errorf("%q is no role; there are %v", clip(string(b.Role)), auth.Roles())
+		return made, fmt.Errorf("%q is no role; there are %v", auth.Clip(string(b.Role)), auth.Roles())
 	}
 	for _, claim := range slices.Sorted(maps.Keys(b.Claims)) {
 		value := b.Claims[claim]
 		if claim == "" || len(claim) > auth.MaxName || len(value) > maxPattern {
-			return made, fmt.Errorf("claim %q: a name has 1 to %d bytes and a value at most %d", clip(claim), auth.MaxName, maxPattern)
+			return made, fmt.Errorf("claim %q: a name has 1 to %d bytes and a value at most %d", auth.Clip(claim), auth.MaxName, maxPattern)
 		}
 		is, err := matcher(value)
 		if err != nil {
@@ -70,11 +70,11 @@ var braces = regexp.MustCompile(`\{[^{}]+\}`)
 // checkTemplate looks at a path with claims in it.
 func checkTemplate(on string) error {
 	if err := auth.Path(braces.ReplaceAllLiteralString(on, "x")).Check(); err != nil {
-		return fmt.Errorf("path %q: with x for each claim in braces, %w", clip(on), err)
+		return fmt.Errorf("path %q: with x for each claim in braces, %w", auth.Clip(on), err)
 	}
 	for _, at := range braces.FindAllStringIndex(on, -1) {
 		if at[0] > 0 && on[at[0]-1] != '/' || at[1] < len(on) && on[at[1]] != '/' {
-			return fmt.Errorf("path %q: a claim in braces stands for whole parts, so there is / or nothing on both its sides", clip(on))
+			return fmt.Errorf("path %q: a claim in braces stands for whole parts, so there is / or nothing on both its sides", auth.Clip(on))
 		}
 	}
 	return nil

@@ -23,7 +23,7 @@ import (
 func New(c Config) (*Provider, error) {
 	p, err := newProvider(c)
 	if err != nil {
-		return nil, fmt.Errorf("oidc provider %q: %w", clip(c.Name), err)
+		return nil, fmt.Errorf("oidc provider %q: %w", auth.Clip(c.Name), err)
 	}
 	return p, nil
 }
@@ -82,7 +82,7 @@ func (c Config) check() error {
 		return errors.New("a provider is named by 1 to 32 lower-case letters, digits and hyphens")
 	}
 	if c.Kind != "" && !slices.Contains([]string{auth.CI, auth.Workload, auth.Node}, c.Kind) {
-		return fmt.Errorf("its tokens are for ci, workload or node, not for %q", clip(c.Kind))
+		return fmt.Errorf("its tokens are for ci, workload or node, not for %q", auth.Clip(c.Kind))
 	}
 	if len(c.Bind) == 0 && c.ClientID == "" {
 		return errors.New("it has neither bindings, for jobs, nor a client id, for people; with neither it lets nobody in")
@@ -95,7 +95,7 @@ func (c Config) check() error {
 			return fmt.Errorf("issuer: %w", err)
 		}
 		if strings.Contains(c.Issuer, "?") {
-			return fmt.Errorf("issuer: %q has a query, which no issuer has (OpenID Connect Discovery 1.0, section 2)", clip(c.Issuer))
+			return fmt.Errorf("issuer: %q has a query, which no issuer has (OpenID Connect Discovery 1.0, section 2)", auth.Clip(c.Issuer))
 		}
 	} else if c.Issuer == "" {
 		return errors.New("it needs its issuer, exactly as its tokens have it as iss")
@@ -117,7 +117,7 @@ func (c Config) checkPeople() error {
 	}
 	for _, s := range c.Scopes {
 		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
-			return fmt.Errorf("%q is no scope (RFC 6749, section 3.3)", clip(s))
+			return fmt.Errorf("%q is no scope (RFC 6749, section 3.3)", auth.Clip(s))
 		}
 	}
 	if err := auth.CheckName(c.GroupsPrefix + "x"); err != nil {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/entrepot/entrepot/auth"
 )
 
 // timeout is how long an answer of the issuer may take; maxBody is how long it may be.
@@ -75,7 +77,7 @@ func discover(c *http.Client, issuer string) (*document, error) {
 		return nil, fmt.Errorf("read the issuer's metadata: %w", err)
 	}
 	if d.Issuer != issuer {
-		return nil, fmt.Errorf("the issuer calls itself %q, not %q; write it exactly so in the configuration if it is the same", clip(d.Issuer), issuer)
+		return nil, fmt.Errorf("the issuer calls itself %q, not %q; write it exactly so in the configuration if it is the same", auth.Clip(d.Issuer), issuer)
 	}
 	for _, u := range []struct{ what, at string }{
 		{"jwks_uri", d.JWKS}, {"authorization_endpoint", d.Authorize}, {"token_endpoint", d.Token}, {"userinfo_endpoint", d.Userinfo},
@@ -130,15 +132,15 @@ func checkURL(raw, issuer string) error {
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return fmt.Errorf("%q is no URL", clip(raw))
+		return fmt.Errorf("%q is no URL", auth.Clip(raw))
 	}
 	if u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		return fmt.Errorf("%q is no plain URL like https://gitlab.example.com", clip(raw))
+		return fmt.Errorf("%q is no plain URL like https://gitlab.example.com", auth.Clip(raw))
 	}
 	own, err := url.Parse(issuer)
 	local := err == nil && u.Scheme == "http" && isLoopback(own.Hostname()) && isLoopback(u.Hostname())
 	if u.Scheme != "https" && !local {
-		return fmt.Errorf("%q must begin with https://", clip(raw))
+		return fmt.Errorf("%q must begin with https://", auth.Clip(raw))
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/entrepot/entrepot/auth"
 )
 
 // matcher returns what tells whether a value is as wanted: exactly, or like a pattern if it holds * or ?. It takes time in proportion to the value,
@@ -14,7 +16,7 @@ func matcher(wanted string) (func(string) bool, error) {
 	}
 	re, err := regexp.Compile(expression(wanted))
 	if err != nil {
-		return nil, fmt.Errorf("%q is no pattern: %w", clip(wanted), err) // it is not UTF-8
+		return nil, fmt.Errorf("%q is no pattern: %w", auth.Clip(wanted), err) // it is not UTF-8
 	}
 	return re.MatchString, nil
 }

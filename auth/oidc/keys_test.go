@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/auth/oidc/oidctest"
 )
 
@@ -70,7 +71,7 @@ func TestParseKeys_takes_public_keys_for_signatures(t *testing.T) {
 	many := strings.Repeat(jwk(edwards, "")+",", maxKeys) + jwk(edwards, "")
 	for _, bad := range []string{"", "[]", `{}`, `{"keys":{}}`, `{"keys":[` + many + `]}`} {
 		if _, err := parseKeys([]byte(bad)); err == nil {
-			t.Errorf("%s is taken for a set of keys", clip(bad))
+			t.Errorf("%s is taken for a set of keys", auth.Clip(bad))
 		}
 	}
 }

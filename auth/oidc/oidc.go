@@ -109,11 +109,3 @@ func (p *Provider) wrong(format string, args ...any) error {
 func (p *Provider) fault(doing string, err error) error {
 	return fmt.Errorf("oidc provider %s: %s: %w", p.name, doing, err)
 }
-
-// clip shortens what an error quotes.
-func clip(s string) string {
-	if len(s) > 300 {
-		return s[:300] + "…"
-	}
-	return s
-}

@@ -72,7 +72,7 @@ func (p *Provider) Finish(ctx context.Context, started Started, redirectURI, sta
 	case !same(started.State, state):
 		return Person{}, p.wrong("the state is not the one that the login was begun with")
 	case iss != "" && iss != p.issuer:
-		return Person{}, p.wrong("the answer is of another issuer, %q", clip(iss))
+		return Person{}, p.wrong("the answer is of another issuer, %q", auth.Clip(iss))
 	case iss == "" && d.SendsIss:
 		return Person{}, p.wrong("the answer does not say which issuer it is of, which this one does")
 	case code == "" || len(code) > maxCode:
@@ -105,7 +105,7 @@ func (p *Provider) endpoints(ctx context.Context, redirectURI string) (*document
 		return nil, nil, errors.New("there is no client id, so nobody can log in here")
 	}
 	if u, err := url.Parse(redirectURI); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Fragment != "" {
-		return nil, nil, fmt.Errorf("%q is no address to come back to", clip(redirectURI))
+		return nil, nil, fmt.Errorf("%q is no address to come back to", auth.Clip(redirectURI))
 	}
 	d, err := p.published.document(ctx, func(*document) bool { return true })
 	if err != nil {
@@ -143,7 +143,7 @@ func (p *Provider) refused(err error) error {
 		return p.wrong("the issuer does not take the code: it is used up, too old, or another login's")
 	}
 	if no.ErrorCode != "" {
-		return p.fault(doing, fmt.Errorf("the issuer says %q; look at the client id, its secret and its redirect URIs", clip(no.ErrorCode)))
+		return p.fault(doing, fmt.Errorf("the issuer says %q; look at the client id, its secret and its redirect URIs", auth.Clip(no.ErrorCode)))
 	}
 	return p.fault(doing, fmt.Errorf("the issuer answers %d %s", no.Response.StatusCode, http.StatusText(no.Response.StatusCode)))
 }
@@ -205,11 +205,11 @@ func (p *Provider) person(t *token) (Person, error) {
 	claim := p.naming(t.claims)
 	subject, _ := t.claims.text("sub")
 	if claim == "email" && !isVerified(t.claims) {
-		return Person{}, p.wrong("%q cannot be named: the issuer has not verified the email (email_verified)", clip(subject))
+		return Person{}, p.wrong("%q cannot be named: the issuer has not verified the email (email_verified)", auth.Clip(subject))
 	}
 	name, err := p.nameOf(t.claims, claim)
 	if err != nil {
-		return Person{}, p.wrong("%q cannot be named: %v", clip(subject), err)
+		return Person{}, p.wrong("%q cannot be named: %v", auth.Clip(subject), err)
 	}
 	return Person{Name: name, Groups: p.groups(name, t.claims), Until: t.until}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/auth/oidc/oidctest"
 )
 
@@ -113,7 +114,7 @@ func TestFinish_says_who_it_is(t *testing.T) {
 			"alice@corp", []string{"dev"}},
 		{nil, func(c *Config) { c.ClientSecretFile = "" }, "look at the client id, its secret", nil},
 	} {
-		t.Run(clip(fmt.Sprint(c.name, c.claims)), func(t *testing.T) {
+		t.Run(auth.Clip(fmt.Sprint(c.name, c.claims)), func(t *testing.T) {
 			issuer.Claims(c.claims)
 			p, err := login(t, people(t, issuer, c.change), issuer)
 			if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/entrepot/entrepot/auth"
 )
 
 // ofTokens are claims that speak of a token and not of a person (RFC 7519, section 4.1; OpenID Connect Core 1.0, sections 2 and 3.1.3.6). They are
@@ -25,7 +27,7 @@ func (p *Provider) complete(ctx context.Context, d *document, t *token, accessTo
 	}
 	subject, _ := t.claims.text("sub")
 	if about, _ := info.text("sub"); about == "" || about != subject { // section 5.3.2
-		return p.wrong("the issuer's userinfo is not about %q, of whom its ID token is", clip(subject))
+		return p.wrong("the issuer's userinfo is not about %q, of whom its ID token is", auth.Clip(subject))
 	}
 	t.claims.fill(missing, info)
 	return nil

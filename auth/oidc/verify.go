@@ -44,11 +44,11 @@ func (p *Provider) Verify(ctx context.Context, rawJWT string) (auth.Identity, ti
 	subject, _ := t.claims.text("sub")
 	grants, why := p.grants(t.claims)
 	if len(grants) == 0 {
-		return auth.Identity{}, time.Time{}, p.wrong("no binding admits %q: %s", clip(subject), why)
+		return auth.Identity{}, time.Time{}, p.wrong("no binding admits %q: %s", auth.Clip(subject), why)
 	}
 	name, err := p.nameOf(t.claims, p.nameClaim)
 	if err != nil {
-		return auth.Identity{}, time.Time{}, p.wrong("%q cannot be named: %v", clip(subject), err)
+		return auth.Identity{}, time.Time{}, p.wrong("%q cannot be named: %v", auth.Clip(subject), err)
 	}
 	if t.lifetime > tooLong {
 		p.warn(name, t.lifetime)
@@ -102,7 +102,7 @@ func (p *Provider) read(ctx context.Context, raw, audience string) (*token, erro
 	}
 	if err := p.checkClaims(t, audience); err != nil {
 		subject, _ := t.claims.text("sub")
-		return nil, p.wrong("the token of %q: %v", clip(subject), err)
+		return nil, p.wrong("the token of %q: %v", auth.Clip(subject), err)
 	}
 	return t, nil
 }
@@ -125,7 +125,7 @@ func split(raw string) (parts [3][]byte, ok bool) {
 func (p *Provider) checkSignature(ctx context.Context, raw string) (*token, error) {
 	jws, err := jose.ParseSignedCompact(raw, algorithms)
 	if alg := (*jose.ErrUnexpectedSignatureAlgorithm)(nil); errors.As(err, &alg) {
-		return nil, p.wrong("the token is signed with the algorithm %q, which is not one of %v", clip(string(alg.Got)), algorithms)
+		return nil, p.wrong("the token is signed with the algorithm %q, which is not one of %v", auth.Clip(string(alg.Got)), algorithms)
 	}
 	if err != nil {
 		return nil, p.wrong("the token's header cannot be read") // the reason might quote it
@@ -150,7 +150,7 @@ func (p *Provider) checkSignature(ctx context.Context, raw string) (*token, erro
 	case err != nil:
 		return nil, p.fault("check a token", err)
 	case !known:
-		return nil, p.wrong("the token is signed with a key that the issuer does not publish: kid %q, alg %s", clip(head.KeyID), head.Algorithm)
+		return nil, p.wrong("the token is signed with a key that the issuer does not publish: kid %q, alg %s", auth.Clip(head.KeyID), head.Algorithm)
 	case payload == nil:
 		return nil, p.wrong("the token's signature is wrong")
 	}
@@ -181,7 +181,7 @@ func (p *Provider) checkSource(c claims, audience string) error {
 		return errors.New("its issuer is another one")
 	}
 	if aud := c.texts("aud"); !slices.Contains(aud, audience) {
-		return fmt.Errorf("its aud is %s, not %q", clip(fmt.Sprintf("%q", aud)), audience)
+		return fmt.Errorf("its aud is %s, not %q", auth.Clip(fmt.Sprintf("%q", aud)), audience)
 	}
 	return nil
 }

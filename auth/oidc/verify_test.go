@@ -208,7 +208,7 @@ func TestVerify_of_what_every_token_says(t *testing.T) {
 		{map[string]any{"sub": strings.Repeat("a", 250)}, "ok", ""},
 		{map[string]any{"pad": strings.Repeat("a", 25<<10)}, "wrong", "32768 bytes"},
 	} {
-		t.Run(clip(fmt.Sprint(c.claims)), func(t *testing.T) {
+		t.Run(auth.Clip(fmt.Sprint(c.claims)), func(t *testing.T) {
 			verify(t, p, issuer.Sign(with(job(), c.claims)), c.result, c.reason)
 		})
 	}

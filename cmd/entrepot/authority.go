@@ -183,31 +183,29 @@ func (a *authority) admit(ctx context.Context) error {
 	return nil
 }
 
-// run looks after accounts and keys until ctx ends, and reads files again that have changed: the users, and with reload the configuration.
-func (a *authority) run(ctx context.Context, path string, reload func() (Config, error)) {
+// run looks after accounts and keys until ctx ends, and reads files again that have changed: the users, and the configuration.
+func (a *authority) run(ctx context.Context, file *configFile) {
 	var all sync.WaitGroup
 	all.Go(func() { a.accounts.Run(ctx) })
 	all.Go(func() { a.tokens.Run(ctx) })
-	all.Go(func() { a.watch(ctx, path, reload) })
+	all.Go(func() { a.watch(ctx, file) })
 	all.Wait()
 }
 
 // watchPause is how long a change of a file may go unnoticed.
 const watchPause = time.Second
 
-func (a *authority) watch(ctx context.Context, path string, reload func() (Config, error)) {
+func (a *authority) watch(ctx context.Context, file *configFile) {
 	tick := time.NewTicker(watchPause)
 	defer tick.Stop()
-	seen := stateOf(path)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if now := stateOf(path); now != seen {
-			seen = now
-			a.reconfigure(reload)
+		if file.changed() {
+			a.reconfigure(file)
 		}
 		if f := a.now().htpasswd; f != nil {
 			changed, err := f.Reload()
@@ -222,8 +220,8 @@ func (a *authority) watch(ctx context.Context, path string, reload func() (Confi
 }
 
 // reconfigure takes over what a changed configuration file says of logins and grants. A faulty file changes nothing.
-func (a *authority) reconfigure(reload func() (Config, error)) {
-	c, err := reload()
+func (a *authority) reconfigure(file *configFile) {
+	c, err := file.load()
 	var next *given
 	if err == nil {
 		next, err = a.read(c.Auth)
@@ -239,6 +237,20 @@ func (a *authority) reconfigure(reload func() (Config, error)) {
 	a.logins.Use(next.sources...)
 	a.log.Info("logins and grants were read again; other changes of the configuration take a restart", "grants", len(next.grants))
 }
+
+// configFile is where the configuration comes from, to be read again when that has changed. Its methods are not for many at once.
+type configFile struct {
+	path    string // empty: there is no file
+	environ []string
+	seen    string // the file's state just before it was read: what changes while it is read is noticed
+}
+
+func (f *configFile) load() (Config, error) {
+	f.seen = stateOf(f.path)
+	return loadConfig(f.path, f.environ)
+}
+
+func (f *configFile) changed() bool { return stateOf(f.path) != f.seen }
 
 // stateOf tells whether a file may have changed.
 func stateOf(path string) string {

@@ -104,8 +104,8 @@ func TestAuthority_reads_files_again(t *testing.T) {
 	}
 	write(users, aliceLine)
 	write(config, settings("reader"))
-	reload := func() (Config, error) { return loadConfig(config, nil) }
-	c, err := reload()
+	file := &configFile{path: config}
+	c, err := file.load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestAuthority_reads_files_again(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go a.run(t.Context(), config, reload)
+	go a.run(t.Context(), file)
 	alice := auth.Identity{Kind: auth.User, Name: "alice"}
 	may := func(do auth.Action) bool { return a.policy.Allow(t.Context(), alice, do, "cloud/a") == nil }
 	known := func() bool {
@@ -145,6 +145,39 @@ func TestAuthority_reads_files_again(t *testing.T) {
 	eventually("alice is gone", func() bool { return !known() })
 	write(config, settings("reader"))
 	eventually("alice may not push", func() bool { return !may(auth.Push) })
+}
+
+// TestAuthority_misses_no_change of the configuration between its reading and the moment from which on it is watched.
+func TestAuthority_misses_no_change(t *testing.T) {
+	file := &configFile{path: filepath.Join(t.TempDir(), "config.yml")}
+	write := func(role string) {
+		t.Helper()
+		if err := os.WriteFile(file.path, []byte("auth: {anonymous: none, grants: [{who: user:alice, role: "+role+", on: cloud}]}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("reader")
+	c, err := file.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file.changed() {
+		t.Error("a file that was just read has changed")
+	}
+	write("developer")
+	a, err := openAuthority(t.Context(), c, kv.NewMemory(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go a.run(t.Context(), file)
+	alice := auth.Identity{Kind: auth.User, Name: "alice"}
+	for range 1000 {
+		if a.policy.Allow(t.Context(), alice, auth.Push, "cloud/a") == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("in ten seconds not yet: alice may push")
 }
 
 // TestReadme_configuration: what the README says to write can be written.

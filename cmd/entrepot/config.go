@@ -33,6 +33,9 @@ type Config struct {
 	// Who may do what.
 	Auth Auth `yaml:"auth"`
 
+	// Components: how their documents are judged, and what their apt suites are like.
+	Artifacts Artifacts `yaml:"artifacts"`
+
 	// How much, and how long.
 	Limits Limits `yaml:"limits"`
 
@@ -116,6 +119,36 @@ type Auth struct {
 
 	// Directories that know people, their passwords and their groups.
 	LDAP []LDAPDirectory `yaml:"ldap"`
+}
+
+// Artifacts says how components are judged.
+type Artifacts struct {
+	// A manifest.yaml whose built_at is longer ago than this when it is pushed is stale. 0s: none is.
+	StaleBuild time.Duration `yaml:"staleBuild"`
+
+	// The images that may be built on, as in base_image of manifest.yaml, with * for what may be anything within one part of the path. Empty means any.
+	BaseImages []string `yaml:"baseImages"`
+
+	// The labels that every manifest.yaml must name.
+	RequiredLabels []string `yaml:"requiredLabels"`
+
+	// How grave it is that a rule is broken, where that is not its default: deny, warn or off, by the name of the rule.
+	Rules map[string]string `yaml:"rules"`
+
+	// The environments where a promotion takes the right to promote to the last environment. Empty means prod.
+	LastEnvironments []string `yaml:"lastEnvironments"`
+
+	// Apt suites of what is deployed.
+	Apt Apt `yaml:"apt"`
+}
+
+// Apt says what suites are like.
+type Apt struct {
+	// For how long hosts take a suite after it was published, 1h or longer; it is published again when half of that is over. 0s: for ever.
+	ValidFor time.Duration `yaml:"validFor"`
+
+	// The algorithm of new keys that sign suites: ed25519, or rsa4096 for hosts older than Debian 10.
+	Algorithm string `yaml:"algorithm"`
 }
 
 // Users are people whom this registry knows by itself.
@@ -287,6 +320,10 @@ func defaultConfig() Config {
 		Listen: "127.0.0.1:5000",
 		Data:   "./data",
 		Auth:   Auth{TokenTTL: 5 * time.Minute, LoginTTL: 30 * 24 * time.Hour},
+		Artifacts: Artifacts{
+			StaleBuild: 30 * 24 * time.Hour,
+			Apt:        Apt{Algorithm: "ed25519"},
+		},
 		Limits: Limits{
 			ManifestBytes: 4 << 20,
 			UploadTTL:     24 * time.Hour,

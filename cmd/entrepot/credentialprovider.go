@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,7 +126,7 @@ func (p *provider) serve(in io.Reader) (*providerAnswer, error) {
 	if err := readJSON(bytes.NewReader(content), &asked); err != nil {
 		return nil, errors.New("the kubelet's request is no JSON of the form it must have") // the error could repeat a piece of the token
 	}
-	if asked.Kind != "CredentialProviderRequest" || !isProviderVersion(asked.APIVersion) {
+	if asked.Kind != "CredentialProviderRequest" || !slices.Contains(providerVersions, asked.APIVersion) {
 		return nil, fmt.Errorf("this is a %s of %s; it takes a CredentialProviderRequest of %s",
 			clipped(asked.Kind), clipped(asked.APIVersion), strings.Join(providerVersions, " or "))
 	}
@@ -147,15 +148,6 @@ func (p *provider) serve(in io.Reader) (*providerAnswer, error) {
 	answer.CacheDuration = lasts.String()
 	answer.Auth[host] = login
 	return answer, nil
-}
-
-func isProviderVersion(v string) bool {
-	for _, known := range providerVersions {
-		if v == known {
-			return true
-		}
-	}
-	return false
 }
 
 func clipped(s string) string {

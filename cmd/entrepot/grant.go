@@ -110,18 +110,8 @@ func (a *app) grantRm() *cobra.Command {
 		Short: "Take a grant back",
 		Args:  takes(1, 1),
 	}
-	c := a.clientFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	return a.removes(cmd, "take", "took", func(args []string) (path, thing string, err error) {
 		id, err := idArgument(cmd, args[0])
-		if err != nil {
-			return err
-		}
-		server := c.server()
-		if err := c.call(cmd.Context(), http.MethodDelete, server, "/grants/"+id, nil, nil); err != nil {
-			return explain(err, "take grant %s back on %s", printable(args[0]), server)
-		}
-		fmt.Fprintf(a.stdout, "took grant %s back on %s\n", printable(args[0]), server)
-		return nil
-	}
-	return cmd
+		return "/grants/" + id, "grant " + printable(args[0]) + " back on", err
+	})
 }

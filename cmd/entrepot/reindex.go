@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/entrepot/entrepot/artifacts"
 	"github.com/entrepot/entrepot/auth/account"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/storage/blob/disk"
@@ -58,16 +59,16 @@ func storeConfig(a *app, config, data string) (Config, error) {
 
 func (a *app) reindex(cmd *cobra.Command, c Config) (err error) {
 	content, path, _ := c.paths()
-	var accounts kv.View // nil: there is nothing to take them from
+	var former kv.View // nil: there is none to take anything from
 	// Holding the former index keeps a server out; one that is damaged cannot be held, nor served.
 	if _, err := os.Stat(path); err == nil {
-		former, err := bolt.Open(path, bolt.Options{})
+		before, err := bolt.Open(path, bolt.Options{})
 		if errors.Is(err, kv.ErrBusy) {
 			return fmt.Errorf("%w; stop the server first", err)
 		}
 		if err == nil {
-			defer former.Close()
-			accounts = former
+			defer before.Close()
+			former = before
 		}
 	}
 	blobs, err := disk.Open(content)
@@ -88,8 +89,11 @@ func (a *app) reindex(cmd *cobra.Command, c Config) (err error) {
 		fmt.Fprintln(a.stderr, "entrepot: "+problem)
 	})
 	if err == nil {
-		if lost := account.Carry(cmd.Context(), accounts, index); lost != nil {
+		if lost := account.Carry(cmd.Context(), former, index); lost != nil {
 			fmt.Fprintf(a.stderr, "entrepot: %v; if the configuration names nobody, the next start makes an admin\n", lost)
+		}
+		if lost := artifacts.Carry(cmd.Context(), former, index); lost != nil {
+			fmt.Fprintf(a.stderr, "entrepot: %v; what is deployed is told by its domain tags alone, without how it came there\n", lost)
 		}
 	}
 	if closed := index.Close(); err == nil {

@@ -158,20 +158,10 @@ func (a *app) robotRm() *cobra.Command {
 		Short: "Remove a robot, with all secrets and grants",
 		Args:  takes(1, 1),
 	}
-	c := a.clientFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	return a.removes(cmd, "remove", "removed", func(args []string) (path, thing string, err error) {
 		name, err := nameInPath(cmd, args[0])
-		if err != nil {
-			return err
-		}
-		server := c.server()
-		if err := c.call(cmd.Context(), http.MethodDelete, server, "/robots/"+name, nil, nil); err != nil {
-			return explain(err, "remove robot %s from %s", printable(args[0]), server)
-		}
-		fmt.Fprintf(a.stdout, "removed robot %s from %s\n", printable(args[0]), server)
-		return nil
-	}
-	return cmd
+		return "/robots/" + name, "robot " + printable(args[0]) + " from", err
+	})
 }
 
 func (a *app) robotSecret() *cobra.Command {
@@ -250,22 +240,12 @@ func (a *app) robotSecretRm() *cobra.Command {
 		Short: "Withdraw a robot's secret, and the logins made with it",
 		Args:  takes(2, 2),
 	}
-	c := a.clientFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	return a.removes(cmd, "withdraw", "withdrew", func(args []string) (path, thing string, err error) {
 		name, err := nameInPath(cmd, args[0])
 		if err != nil {
-			return err
+			return "", "", err
 		}
 		id, err := idArgument(cmd, args[1])
-		if err != nil {
-			return err
-		}
-		server := c.server()
-		if err := c.call(cmd.Context(), http.MethodDelete, server, "/robots/"+name+"/secrets/"+id, nil, nil); err != nil {
-			return explain(err, "withdraw secret %s of robot %s on %s", id, printable(args[0]), server)
-		}
-		fmt.Fprintf(a.stdout, "withdrew secret %s of robot %s on %s\n", id, printable(args[0]), server)
-		return nil
-	}
-	return cmd
+		return "/robots/" + name + "/secrets/" + id, "secret " + id + " of robot " + printable(args[0]) + " on", err
+	})
 }

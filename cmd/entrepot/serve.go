@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,10 +19,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
-	"github.com/entrepot/entrepot/artifacts"
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
-	"github.com/entrepot/entrepot/registry/api"
 )
 
 func serveVerb(a *app) *cobra.Command {
@@ -41,7 +40,8 @@ With no configuration at all it serves on 127.0.0.1:5000 and keeps everything un
 	f.StringVar(&listen, "listen", "", "address to listen on, instead of the configured one")
 	f.StringVar(&data, "data", "", "folder to keep everything in, instead of the configured one")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := loadConfig(config, a.environ)
+		file := &configFile{path: config, environ: a.environ}
+		c, err := file.load()
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ With no configuration at all it serves on 127.0.0.1:5000 and keeps everything un
 		if err != nil {
 			return err
 		}
-		s.file, s.reload = config, func() (Config, error) { return loadConfig(config, a.environ) }
+		s.file = file
 		s.welcome(a.stdout)
 		return s.run(cmd.Context())
 	}
@@ -67,17 +67,17 @@ With no configuration at all it serves on 127.0.0.1:5000 and keeps everything un
 
 // server is a registry about to serve: everything is open and the address is taken, so that what is wrong shows before the first request.
 type server struct {
-	config    Config
-	log       *slog.Logger
-	store     *store
-	registry  *registry.Registry
-	authority *authority
-	file      string                 // the configuration's, if it has one
-	reload    func() (Config, error) // reads it again
-	listener  net.Listener
-	http      *http.Server
-	tracing   func(context.Context) error // ends it
-	stopping  chan struct{}
+	config     Config
+	log        *slog.Logger
+	store      *store
+	registry   *registry.Registry
+	authority  *authority
+	components *components
+	file       *configFile // what the configuration was read from
+	listener   net.Listener
+	http       *http.Server
+	tracing    func(context.Context) error // ends it
+	stopping   chan struct{}
 }
 
 func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err error) {
@@ -107,7 +107,18 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 		return nil, err
 	}
 	open = append(open, s.store.close)
-	if s.registry, err = registry.Open(ctx, s.store.registryConfig(c, s.log)); err != nil {
+	if s.authority, err = openAuthority(ctx, c, s.store.index, s.log); err != nil {
+		return nil, err
+	}
+	if s.components, err = openComponents(c, s.store.index, s.authority.service(), s.log); err != nil {
+		return nil, err
+	}
+	stands := s.store.registryConfig(c, s.log)
+	stands.Admissions = []registry.Admission{s.components.catalog}
+	if s.registry, err = registry.Open(ctx, stands); err != nil {
+		return nil, err
+	}
+	if err := s.components.catalog.Prepare(ctx, s.registry); err != nil {
 		return nil, err
 	}
 	var measured *prometheus.Registry
@@ -115,17 +126,14 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 		measured = prometheus.NewRegistry()
 		measured.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
-	if s.authority, err = openAuthority(ctx, c, s.store.index, s.log); err != nil {
-		return nil, err
-	}
 	at := door.Config{
 		Policy: &s.authority.policy, Local: s.authority.local, Identify: s.authority.identify, URL: c.URL, Service: s.authority.service(), Stall: c.Limits.Stall, Log: s.log,
 	}
 	if measured != nil {
 		at.Metrics = measured
 	}
-	routes := api.Routes(api.Config{Registry: s.registry, NoDeletes: !c.Deletes, Scratch: artifacts.Scratch})
-	var handler http.Handler = door.New(at, append(routes, s.authority.routes()...)...)
+	routes := slices.Concat(s.components.registryRoutes(c, s.registry), s.authority.routes(), s.components.routes(s.registry))
+	var handler http.Handler = door.New(at, routes...)
 	if handler, s.tracing, err = traced(ctx, c.Tracing, handler); err != nil {
 		return nil, err
 	}
@@ -150,7 +158,8 @@ func (s *server) run(ctx context.Context) error {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
 	background.Go(func() { s.registry.Run(work) })
-	background.Go(func() { s.authority.run(work, s.file, s.reload) })
+	background.Go(func() { s.components.catalog.Run(work) })
+	background.Go(func() { s.authority.run(work, s.file) })
 	served := make(chan error, 1)
 	go func() {
 		if s.http.TLSConfig != nil {

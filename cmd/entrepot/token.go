@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/http"
 
 	"github.com/spf13/cobra"
 )
@@ -76,18 +75,8 @@ func (a *app) tokenRm() *cobra.Command {
 		Short: "Withdraw one of one's own tokens or logins",
 		Args:  takes(1, 1),
 	}
-	c := a.clientFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	return a.removes(cmd, "withdraw", "withdrew", func(args []string) (path, thing string, err error) {
 		id, err := idArgument(cmd, args[0])
-		if err != nil {
-			return err
-		}
-		server := c.server()
-		if err := c.call(cmd.Context(), http.MethodDelete, server, "/tokens/"+id, nil, nil); err != nil {
-			return explain(err, "withdraw token %s on %s", id, server)
-		}
-		fmt.Fprintf(a.stdout, "withdrew token %s on %s\n", id, server)
-		return nil
-	}
-	return cmd
+		return "/tokens/" + id, "token " + id + " on", err
+	})
 }

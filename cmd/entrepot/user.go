@@ -186,14 +186,7 @@ func (a *app) userRm() *cobra.Command {
 Somebody whom a directory or an OpenID provider vouches for comes back with the next login: disable such a user instead.`,
 		Args: takes(1, 1),
 	}
-	c := a.clientFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		server := c.server()
-		if err := c.call(cmd.Context(), http.MethodDelete, server, "/users/"+url.PathEscape(args[0]), nil, nil); err != nil {
-			return explain(err, "remove user %s from %s", printable(args[0]), server)
-		}
-		fmt.Fprintf(a.stdout, "removed user %s from %s\n", printable(args[0]), server)
-		return nil
-	}
-	return cmd
+	return a.removes(cmd, "remove", "removed", func(args []string) (path, thing string, err error) {
+		return "/users/" + url.PathEscape(args[0]), "user " + printable(args[0]) + " from", nil
+	})
 }

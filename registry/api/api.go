@@ -12,6 +12,11 @@
 package api
 
 import (
+	"context"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 )
@@ -19,8 +24,21 @@ import (
 // Config is what the API stands on.
 type Config struct {
 	Registry  *registry.Registry
+	Source    registry.Source             // where content is pulled from; nil: Registry itself
 	NoDeletes bool                        // every DELETE of content is answered 405
 	Scratch   func(repo, tag string) bool // whether a tag is one that whoever has set it may remove; nil: every tag is
+	Moves     Moves                       // knows the tags that say what is deployed; nil: there are none
+
+	// Needs is the right that pushing under a tag takes besides auth.Push; empty: none. Nil: no tag takes another.
+	Needs func(repo, tag string) auth.Action
+}
+
+// Moves moves the tags that say what is deployed. They are not set as others are.
+type Moves interface {
+	IsDomainTag(repo, tag string) bool
+	IsLast(tag string) bool // whether that takes auth.PromoteLast, too
+	// MoveTag lets the tag name a manifest that the repository has.
+	MoveTag(ctx context.Context, repo, tag string, d digest.Digest) error
 }
 
 // API serves the distribution API.
@@ -29,11 +47,16 @@ type API struct {
 	source   registry.Source
 	deletes  bool
 	scratch  func(repo, tag string) bool
+	moves    Moves
+	needs    func(repo, tag string) auth.Action
 }
 
 // Routes returns the table.
 func Routes(c Config) []door.Route {
-	a := &API{registry: c.Registry, source: c.Registry, deletes: !c.NoDeletes, scratch: c.Scratch}
+	a := &API{registry: c.Registry, source: c.Source, deletes: !c.NoDeletes, scratch: c.Scratch, moves: c.Moves, needs: c.Needs}
+	if a.source == nil {
+		a.source = c.Registry
+	}
 	if a.scratch == nil {
 		a.scratch = func(string, string) bool { return true }
 	}

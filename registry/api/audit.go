@@ -28,7 +28,7 @@ func (a *API) getAudit(w http.ResponseWriter, r *http.Request, c door.Call) erro
 		}
 		n, err := strconv.ParseUint(value, 10, 63)
 		if err != nil {
-			return 0, &door.Refusal{Answer: door.BadQuery, Detail: map[string]string{"parameter": name, "value": clip(value), "hint": "a whole number, 0 or more"}}
+			return 0, &door.Refusal{Answer: door.BadQuery, Detail: map[string]string{"parameter": name, "value": auth.Clip(value), "hint": "a whole number, 0 or more"}}
 		}
 		return min(n, most), nil
 	}

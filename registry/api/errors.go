@@ -68,10 +68,3 @@ func refusal(err error) error {
 	}
 	return err
 }
-
-func clip(s string) string {
-	if len(s) > 300 {
-		return s[:300] + "…"
-	}
-	return s
-}

@@ -65,7 +65,7 @@ func page(c door.Call) (n int, last string, err error) {
 	if value := c.Query.Get("n"); value != "" {
 		asked, err := strconv.ParseUint(value, 10, 64)
 		if err != nil {
-			return 0, "", &door.Refusal{Answer: door.BadQuery, Detail: map[string]string{"parameter": "n", "value": clip(value), "hint": "n is a whole number, 0 or more"}}
+			return 0, "", &door.Refusal{Answer: door.BadQuery, Detail: map[string]string{"parameter": "n", "value": auth.Clip(value), "hint": "n is a whole number, 0 or more"}}
 		}
 		n = int(min(asked, maxPage))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 )
@@ -75,13 +76,54 @@ func notModified(w http.ResponseWriter, r *http.Request, d digest.Digest) bool {
 
 // putManifest stores a manifest (distribution-spec, "Pushing Manifests").
 func (a *API) putManifest(w http.ResponseWriter, r *http.Request, c door.Call) error {
+	body, err := a.receiveManifest(w, r, c)
+	if err != nil {
+		return err
+	}
+	tags := c.Query["tag"]
+	if len(tags) > 0 && !strings.Contains(c.Last, ":") {
+		return &door.Refusal{Answer: door.BadQuery, Detail: map[string]string{"parameter": "tag", "hint": "tags as parameters go with a push by digest"}}
+	}
+	if len(tags) > maxTags {
+		return &door.Refusal{Answer: door.Answer{Status: http.StatusRequestURITooLong, Code: "UNSUPPORTED", Message: "too many tags in one request"}, Detail: map[string]int{"limit": maxTags}}
+	}
+	if err := a.mayTag(r, c, append([]string{c.Last}, tags...)); err != nil {
+		return err
+	}
+	put, err := a.registry.PutManifest(c.By(r), registry.Put{
+		Repo: c.On, Ref: c.Last, Tags: tags, ContentType: r.Header.Get("Content-Type"), Body: body,
+		Judge: mayAttach(r, c), Guard: mayMove(r, c),
+	})
+	if err != nil {
+		return err
+	}
+	h := stored(w, c.On, put.Descriptor.Digest)
+	if put.Subject != "" {
+		h["OCI-Subject"] = []string{string(put.Subject)} // as the specification spells it
+	}
+	if len(tags) > 0 {
+		h["OCI-Tag"] = tags
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// stored sets what the answers about a stored manifest have in common.
+func stored(w http.ResponseWriter, repo string, d digest.Digest) http.Header {
+	h := w.Header()
+	h.Set("Location", "/v2/"+repo+"/manifests/"+string(d))
+	h.Set("Docker-Content-Digest", string(d))
+	h["Content-Length"] = []string{"0"}
+	return h
+}
+
+// receiveManifest reads a manifest.
+func (a *API) receiveManifest(w http.ResponseWriter, r *http.Request, c door.Call) (body []byte, err error) {
 	limit := a.registry.ManifestBytes()
 	if r.ContentLength > limit {
-		return &registry.Error{Code: registry.TooLarge, Detail: map[string]any{"limit": limit, "announced": r.ContentLength,
+		return nil, &registry.Error{Code: registry.TooLarge, Detail: map[string]any{"limit": limit, "announced": r.ContentLength,
 			"hint": "a manifest names content; put the content itself into blobs"}}
 	}
-	var body []byte
-	err := error(nil)
 	if r.ContentLength > 0 {
 		body = make([]byte, r.ContentLength)
 		_, err = io.ReadFull(c.Body(w, r), body)
@@ -93,32 +135,27 @@ func (a *API) putManifest(w http.ResponseWriter, r *http.Request, c door.Call) e
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			out = tooSlow
 		}
-		return &door.Refusal{Answer: out, Detail: map[string]string{"hint": "push the manifest again"}, Cause: err}
+		return nil, &door.Refusal{Answer: out, Detail: map[string]string{"hint": "push the manifest again"}, Cause: err}
 	}
-	tags := c.Query["tag"]
-	if len(tags) > 0 && !strings.Contains(c.Last, ":") {
-		return &door.Refusal{Answer: door.BadQuery, Detail: map[string]string{"parameter": "tag", "hint": "tags as parameters go with a push by digest"}}
+	return body, nil
+}
+
+// putDomainTag moves a tag that says what is deployed to a manifest that is here already: what `oras tag` does is a promotion.
+func (a *API) putDomainTag(w http.ResponseWriter, r *http.Request, c door.Call) error {
+	if a.moves.IsLast(c.Last) {
+		if err := c.Ask(r.Context(), auth.PromoteLast, c.On); err != nil {
+			return err
+		}
 	}
-	if len(tags) > maxTags {
-		return &door.Refusal{Answer: door.Answer{Status: http.StatusRequestURITooLong, Code: "UNSUPPORTED", Message: "too many tags in one request"}, Detail: map[string]int{"limit": maxTags}}
-	}
-	put, err := a.registry.PutManifest(c.By(r), registry.Put{
-		Repo: c.On, Ref: c.Last, Tags: tags, ContentType: r.Header.Get("Content-Type"), Body: body,
-		Judge: mayAttach(r, c), Guard: mayMove(r, c),
-	})
+	body, err := a.receiveManifest(w, r, c)
 	if err != nil {
 		return err
 	}
-	h := w.Header()
-	h.Set("Location", "/v2/"+c.On+"/manifests/"+string(put.Descriptor.Digest))
-	h.Set("Docker-Content-Digest", string(put.Descriptor.Digest))
-	h["Content-Length"] = []string{"0"}
-	if put.Subject != "" {
-		h["OCI-Subject"] = []string{string(put.Subject)} // as the specification spells it
+	d := digest.FromBytes(body)
+	if err := a.moves.MoveTag(c.By(r), c.On, c.Last, d); err != nil {
+		return err
 	}
-	if len(tags) > 0 {
-		h["OCI-Tag"] = tags
-	}
+	stored(w, c.On, d)
 	w.WriteHeader(http.StatusCreated)
 	return nil
 }

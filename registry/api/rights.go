@@ -47,3 +47,18 @@ func (a *API) mayRemove(r *http.Request, c door.Call) registry.Guard {
 		return &registry.Error{Code: registry.Denied, Detail: map[string]any{"action": auth.Delete, "name": c.On, "tag": tag, "digest": was.Digest, "hint": hint}}
 	}
 }
+
+// mayTag asks for the rights that tags take besides the one to push.
+func (a *API) mayTag(r *http.Request, c door.Call, tags []string) error {
+	if a.needs == nil {
+		return nil
+	}
+	for _, tag := range tags {
+		if need := a.needs(c.On, tag); need != "" {
+			if err := c.Ask(r.Context(), need, c.On); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

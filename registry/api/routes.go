@@ -15,6 +15,7 @@ const (
 	ping      shape = "ping"
 	catalog   shape = "catalog"
 	manifest  shape = "manifest"
+	domainTag shape = "domain-tag" // a manifest by a tag that says what is deployed
 	blobs     shape = "blob"
 	uploads   shape = "uploads"
 	upload    shape = "upload"
@@ -35,6 +36,12 @@ func (a *API) routes() []door.Route {
 			http.MethodHead:   {Action: auth.Pull, Serve: a.headManifest},        // end-3
 			http.MethodPut:    {Action: auth.Push, Serve: a.putManifest},         // end-7a, end-7b
 			http.MethodDelete: {Action: auth.DeleteOwn, Serve: a.deleteManifest}, // end-9
+		}},
+		{domainTag, map[string]door.Access{
+			http.MethodGet:    {Action: auth.Pull, Serve: a.getManifest},
+			http.MethodHead:   {Action: auth.Pull, Serve: a.headManifest},
+			http.MethodPut:    {Action: auth.Promote, Serve: a.putDomainTag},
+			http.MethodDelete: {Action: auth.DeleteOwn, Serve: a.deleteManifest},
 		}},
 		{blobs, map[string]door.Access{
 			http.MethodGet:    {Action: auth.Pull, Serve: a.getBlob},      // end-2
@@ -79,15 +86,21 @@ func (a *API) routes() []door.Route {
 			access.Serve = told(access.Serve)
 			r.methods[method] = access
 		}
-		routes[i] = door.Route{Name: string(r.shape), Match: r.shape.match, Methods: r.methods, NoHead: r.shape == upload}
+		routes[i] = door.Route{Name: string(r.shape), Match: a.matcher(r.shape), Methods: r.methods, NoHead: r.shape == upload}
 	}
 	return routes
 }
 
-// match tells whether a path is of this shape, and what it names.
-func (s shape) match(path string) (name, last string, matches bool) {
-	found, name, last := split(path)
-	return name, last, found == s
+// matcher tells whether a path is of a shape, and what it names.
+func (a *API) matcher(s shape) func(path string) (name, last string, matches bool) {
+	return func(path string) (name, last string, matches bool) {
+		found, name, last := split(path)
+		name = door.Repository(name)
+		if found == manifest && a.moves != nil && a.moves.IsDomainTag(name, last) {
+			found = domainTag
+		}
+		return name, last, found == s
+	}
 }
 
 // split takes a path apart from its right end, since only there it is known where the repository's name stops. What the last part means

@@ -16,7 +16,7 @@ import (
 func (a *API) postUpload(w http.ResponseWriter, r *http.Request, c door.Call) error {
 	q := c.Query
 	if mount := q.Get("mount"); mount != "" {
-		mounted, err := a.mount(r, c, digest.Digest(mount), q.Get("from"))
+		mounted, err := a.mount(r, c, digest.Digest(mount), door.Repository(q.Get("from")))
 		if err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func (a *API) postUpload(w http.ResponseWriter, r *http.Request, c door.Call) er
 
 func (a *API) begin(w http.ResponseWriter, r *http.Request, c door.Call, algorithm digest.Algorithm) error {
 	if algorithm != "" && !registry.ValidAlgorithm(algorithm) {
-		return &registry.Error{Code: registry.DigestInvalid, Detail: map[string]string{"algorithm": clip(string(algorithm)), "hint": "use sha256 or sha512"}}
+		return &registry.Error{Code: registry.DigestInvalid, Detail: map[string]string{"algorithm": auth.Clip(string(algorithm)), "hint": "use sha256 or sha512"}}
 	}
 	up, err := a.registry.Begin(c.By(r), c.On, algorithm)
 	if err != nil {
@@ -51,7 +51,7 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request, c door.Call, algorit
 // mount tries to take a blob from another repository, one that the caller may pull from.
 func (a *API) mount(r *http.Request, c door.Call, d digest.Digest, from string) (bool, error) {
 	if !registry.ValidDigest(string(d)) {
-		return false, &registry.Error{Code: registry.DigestInvalid, Detail: map[string]string{"digest": clip(string(d))}}
+		return false, &registry.Error{Code: registry.DigestInvalid, Detail: map[string]string{"digest": auth.Clip(string(d))}}
 	}
 	may := func(repo string) bool { return c.May(r.Context(), auth.Pull, repo) }
 	return a.registry.Mount(c.By(r), c.On, d, from, may)
@@ -133,7 +133,7 @@ func contentRange(r *http.Request) (offset, length int64, err error) {
 	}
 	bad := &door.Refusal{
 		Answer: door.Answer{Status: http.StatusRequestedRangeNotSatisfiable, Code: "BLOB_UPLOAD_INVALID", Message: "Content-Range invalid"},
-		Detail: map[string]string{"Content-Range": clip(value), "hint": "use <first>-<last>, both inclusive, as long as Content-Length says"},
+		Detail: map[string]string{"Content-Range": auth.Clip(value), "hint": "use <first>-<last>, both inclusive, as long as Content-Length says"},
 	}
 	// Some clients write it as in an answer: "bytes 0-9/*".
 	value = strings.TrimPrefix(strings.TrimPrefix(value, "bytes "), "bytes=")

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"log/slog"
+
+	"github.com/entrepot/entrepot/artifacts"
+	artifactsapi "github.com/entrepot/entrepot/artifacts/api"
+	"github.com/entrepot/entrepot/artifacts/apt"
+	"github.com/entrepot/entrepot/artifacts/intake"
+	"github.com/entrepot/entrepot/artifacts/suite"
+	"github.com/entrepot/entrepot/artifacts/tree"
+	rights "github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/door"
+	"github.com/entrepot/entrepot/registry"
+	"github.com/entrepot/entrepot/registry/api"
+	"github.com/entrepot/entrepot/storage/kv"
+)
+
+// components are the catalog and everything around it.
+type components struct {
+	catalog *artifacts.Catalog
+	keys    *suite.Keys
+	url     string
+	log     *slog.Logger
+}
+
+// openComponents makes what takes part in the registry's pushes; it is complete when it was prepared.
+func openComponents(c Config, index kv.DB, service string, log *slog.Logger) (*components, error) {
+	keys, err := suite.OpenKeys(suite.KeysConfig{Index: index, Service: service, Algorithm: suite.Algorithm(c.Artifacts.Apt.Algorithm), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	levels := map[string]artifacts.Level{}
+	for rule, level := range c.Artifacts.Rules {
+		levels[rule] = artifacts.Level(level)
+	}
+	catalog := artifacts.New(artifacts.Config{
+		Index: index, Log: log, Rules: levels, StaleBuild: c.Artifacts.StaleBuild, BaseImages: c.Artifacts.BaseImages,
+		RequiredLabels: c.Artifacts.RequiredLabels, Last: c.Artifacts.LastEnvironments, Keys: keys, ValidFor: c.Artifacts.Apt.ValidFor,
+	})
+	return &components{catalog, keys, c.URL, log}, nil
+}
+
+// registryRoutes are those of the distribution API, with what components add to it.
+func (k *components) registryRoutes(c Config, reg *registry.Registry) []door.Route {
+	return api.Routes(api.Config{
+		Registry: reg, Source: artifacts.Source{Registry: reg, Catalog: k.catalog}, NoDeletes: !c.Deletes, Scratch: artifacts.Scratch,
+		Moves: artifacts.Tags{Catalog: k.catalog},
+		Needs: func(repo, tag string) rights.Action {
+			if artifacts.Governed(repo, tag) {
+				return rights.Govern
+			}
+			return ""
+		},
+	})
+}
+
+// routes are the doors to components.
+func (k *components) routes(reg *registry.Registry) []door.Route {
+	shelf := &intake.Shelf{Registry: reg, Catalog: k.catalog}
+	files := tree.New(tree.Config{Catalog: k.catalog, Registry: reg, Log: k.log})
+	all := artifactsapi.Routes(artifactsapi.Config{Catalog: k.catalog, Registry: reg, Shelf: shelf, File: files.File, URL: k.url, Log: k.log})
+	all = append(all, files.Routes()...)
+	return append(all, apt.Routes(apt.Config{Catalog: k.catalog, Registry: reg, Keys: k.keys, Shelf: shelf, URL: k.url, Log: k.log})...)
+}
