@@ -1,6 +1,7 @@
 package artifacts
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -99,7 +100,7 @@ func (k *Catalog) IndexFile(ctx context.Context, name string) ([]byte, error) {
 		}
 		return document.Render(doc), nil
 	case ok && kind == document.KindDomain:
-		place, err := k.PlaceOf(ctx, name)
+		place, err := k.placeOf(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -112,23 +113,43 @@ func (k *Catalog) IndexFile(ctx context.Context, name string) ([]byte, error) {
 	return nil, ErrUnknown
 }
 
-// PlaceOf returns the place that a domain's file is about: domain-cloud.yaml is about cloud.prod, domain-cloud-staging.yaml about cloud.staging, if that is
-// where anything was ever deployed. As names may have dashes, what is deployed somewhere decides; ErrUnknown: nothing ever was.
-func (k *Catalog) PlaceOf(ctx context.Context, file string) (Place, error) {
-	name := strings.TrimSuffix(strings.TrimPrefix(file, "domain-"), ".yaml")
-	candidates := []Place{}
-	for i := range name {
-		if name[i] == '-' {
-			candidates = append(candidates, Place{name[:i], name[i+1:]})
-		}
-	}
-	for _, p := range append(candidates, Place{name, "prod"}) {
-		if _, err := ParsePlace(p.Tag()); err != nil {
-			continue
-		}
+// placeOf returns the place that a domain's file is about; ErrUnknown: nothing was ever deployed there. Where there are several it is the first.
+func (k *Catalog) placeOf(ctx context.Context, file string) (Place, error) {
+	known, err := PlacesOf(file, func(p Place) (bool, error) {
 		for _, err := range k.Moves(ctx, MoveQuery{Place: &p}) {
-			return p, err
+			return err == nil, err
+		}
+		return false, nil
+	})
+	if err != nil || len(known) == 0 {
+		return Place{}, cmp.Or(err, ErrUnknown)
+	}
+	return known[0], nil
+}
+
+// PlacesOf returns the places that a domain's file may be about, among those that are known: domain-cloud-staging.yaml is about cloud.staging, and
+// domain-cloud.yaml about cloud.prod. As both names of a place may have dashes there may be several; that of prod counts if there is no other.
+func PlacesOf(file string, known func(Place) (bool, error)) (all []Place, err error) {
+	name := strings.TrimSuffix(strings.TrimPrefix(file, "domain-"), ".yaml")
+	add := func(p Place) error {
+		if _, err := ParsePlace(p.Tag()); err != nil {
+			return nil // there is no such place
+		}
+		is, err := known(p)
+		if is {
+			all = append(all, p)
+		}
+		return err
+	}
+	for i := range min(len(name), registry.MaxTag) {
+		if name[i] == '-' {
+			if err := add(Place{name[:i], name[i+1:]}); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return Place{}, ErrUnknown
+	if len(all) == 0 {
+		err = add(Place{name, "prod"})
+	}
+	return all, err
 }

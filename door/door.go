@@ -106,7 +106,15 @@ func New(c Config, routes ...Route) *Door {
 	for _, r := range routes {
 		d.router.MatcherFunc(r.matches).Handler(d.methods(r))
 	}
-	d.router.NotFoundHandler = d.handler(Route{Name: "unknown", Match: anywhere}, Access{auth.Enter, notFound})
+	unknown := d.handler(Route{Name: "unknown", Match: anywhere}, Access{auth.Enter, notFound})
+	ours := d.handler(Route{Name: "unknown", Match: anywhere, Errors: Problem}, Access{auth.Enter, notFound})
+	d.router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v2") {
+			unknown.ServeHTTP(w, r)
+		} else {
+			ours.ServeHTTP(w, r)
+		}
+	})
 	return d
 }
 
@@ -313,7 +321,7 @@ func (d *Door) conclude(out *response, r *http.Request, c Call, route Route, act
 }
 
 func notFound(http.ResponseWriter, *http.Request, Call) error {
-	return &Refusal{Answer: unknownRoute, Detail: map[string]string{"hint": "the registry's API is below /v2/"}}
+	return &Refusal{Answer: unknownRoute, Detail: map[string]string{"hint": "the distribution API is below /v2/, the others are described by /api/v1/openapi.json"}}
 }
 
 func methodNotAllowed(allow string) Endpoint {

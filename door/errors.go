@@ -95,7 +95,7 @@ func writeError(w http.ResponseWriter, r *http.Request, form Form, id string, ou
 	h.Del("Docker-Content-Digest")
 	h.Del("Etag")
 	switch out.Status {
-	case http.StatusInsufficientStorage, http.StatusServiceUnavailable, http.StatusConflict:
+	case http.StatusInsufficientStorage, http.StatusServiceUnavailable:
 		if h.Get("Retry-After") == "" {
 			h.Set("Retry-After", "10")
 		}

@@ -1,7 +1,7 @@
 // Package api is the side of the door where programs ask about components: which there are, in which versions, whether those are good, and what is
 // deployed where. It also takes documents and files without an OCI client, and moves what is deployed.
 //
-//	routes := api.Routes(api.Config{Catalog: catalog, Registry: registry, Shelf: shelf, File: tree.File, URL: "https://registry.example.com"})
+//	routes := api.Routes(api.Config{Catalog: catalog, Shelf: shelf, File: tree.File, URL: "https://registry.example.com"})
 //	handler := door.New(at, slices.Concat(registryapi.Routes(…), routes)...)
 //
 //	curl https://registry.example.com/api/v1/components/cloud/dmp/ms-ingestion/latest?format=version     → 1.0.2
@@ -35,8 +35,8 @@ import (
 // Config is what the routes stand on.
 type Config struct {
 	Catalog  *artifacts.Catalog
-	Registry *registry.Registry
-	Shelf    *intake.Shelf
+	Registry *registry.Registry // that the catalog is of; nothing is asked of it but through the catalog and the shelf
+	Shelf    *intake.Shelf      // for what is sent
 
 	// File serves a file of a version: rest is docker/manifest.yaml, generic/fw.bin, metadata.yaml or SHA256SUMS. Nil: there are no files.
 	File func(w http.ResponseWriter, r *http.Request, c door.Call, component, version, rest string) error

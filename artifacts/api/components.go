@@ -117,7 +117,7 @@ func (a *api) owner(ctx context.Context, group string) (*document.Ownership, err
 func (a *api) query(ctx context.Context, c door.Call) (q artifacts.Query, err error) {
 	get := c.Query.Get
 	q = artifacts.Query{
-		Group: get("group"), Team: get("team"), Domain: get("domain"), Environment: get("env"), Architecture: get("arch"), Text: get("q"),
+		Group: get("group"), Team: get("team"), Domain: get("domain"), Environment: get("env"), Text: get("q"),
 		After: get("after"), May: a.may(ctx, c),
 	}
 	if q.Component, err = componentOf(c); err != nil {
@@ -128,6 +128,13 @@ func (a *api) query(ctx context.Context, c door.Call) (q artifacts.Query, err er
 	}
 	if q.Format, err = oneOf(c, "format", formats...); err != nil {
 		return q, err
+	}
+	if text := get("arch"); text != "" {
+		arch, ok := document.ParseArchitecture(text)
+		if !ok {
+			return q, badQuery("arch", text, "write an architecture, as amd64 or arm64")
+		}
+		q.Architecture = string(arch)
 	}
 	level, err := oneOf(c, "level", string(artifacts.Deny), string(artifacts.Warn))
 	if err != nil {

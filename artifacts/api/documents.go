@@ -68,7 +68,7 @@ func (a *api) putFile(w http.ResponseWriter, r *http.Request, c door.Call) error
 		if err != nil {
 			return err
 		}
-		put := intake.Put{Judge: mayAttach(r, c), Guard: mayMove(r, c)}
+		put := intake.Put{Judge: mayAttach(r, c)} // no tag is moved away from anything: see intake.Put
 		if format == artifacts.Deb {
 			kept, err = a.Shelf.Deb(c.By(r), c.On, number, name, r.ContentLength, src, put)
 		} else {
@@ -105,7 +105,7 @@ func (a *api) putDocument(w http.ResponseWriter, r *http.Request, c door.Call, f
 	if err != nil {
 		return err
 	}
-	kept, err := a.Shelf.Document(c.By(r), c.On, number, format, kind, text, intake.Put{Judge: mayAttach(r, c), Guard: mayMove(r, c)})
+	kept, err := a.Shelf.Document(c.By(r), c.On, number, format, kind, text, intake.Put{Judge: mayAttach(r, c)})
 	return taken(w, r, kept, err)
 }
 
@@ -168,16 +168,5 @@ func mayAttach(r *http.Request, c door.Call) func(*registry.Manifest) error {
 			return nil
 		}
 		return c.Ask(r.Context(), auth.Attach, c.On)
-	}
-}
-
-// mayMove keeps those who may only set new tags from moving others.
-func mayMove(r *http.Request, c door.Call) registry.Guard {
-	if c.May(r.Context(), auth.Overwrite, c.On) {
-		return nil
-	}
-	return func(tag string, was registry.Stored) error {
-		return &registry.Error{Code: registry.Denied, Detail: map[string]any{"action": auth.Overwrite, "name": c.On, "tag": tag, "names": was.Digest,
-			"hint": "the tag exists, and moving it takes the right to overwrite; push a new version"}}
 	}
 }

@@ -86,32 +86,11 @@ func (a *api) mayInIndex(ctx context.Context, c door.Call) func(string) bool {
 }
 
 // placeOfFile finds the place that a domain's file is about, by what its name has after domain-, among those where something that may be seen is or was
-// deployed. Domains and environments may both have dashes in them: a-b is environment b of domain a if there is such a place, else environment prod of domain
-// a-b.
+// deployed.
 func (a *api) placeOfFile(ctx context.Context, name string, may func(string) bool) (artifacts.Place, error) {
-	var found []artifacts.Place
-	add := func(domain, environment string) error {
-		p, err := artifacts.ParsePlace(domain + "." + environment)
-		if err != nil {
-			return nil // there is no such place
-		}
-		is, err := a.visible(ctx, p, may)
-		if is {
-			found = append(found, p)
-		}
-		return err
-	}
-	for i := range min(len(name), maxPlace) {
-		if name[i] == '-' {
-			if err := add(name[:i], name[i+1:]); err != nil {
-				return artifacts.Place{}, err
-			}
-		}
-	}
-	if len(found) == 0 {
-		if err := add(name, "prod"); err != nil {
-			return artifacts.Place{}, err
-		}
+	found, err := artifacts.PlacesOf("domain-"+name+".yaml", func(p artifacts.Place) (bool, error) { return a.visible(ctx, p, may) })
+	if err != nil {
+		return artifacts.Place{}, err
 	}
 	switch len(found) {
 	case 0:
@@ -125,6 +104,3 @@ func (a *api) placeOfFile(ctx context.Context, name string, may func(string) boo
 	}
 	return artifacts.Place{}, &door.Refusal{Answer: ambiguous, Detail: map[string]string{"hint": "it may be each of several places; ask for " + strings.Join(addresses, " or ")}}
 }
-
-// maxPlace is the longest name of a place, in bytes: that of the longest tag.
-const maxPlace = 128

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"iter"
 	"net/http"
 	"slices"
 	"time"
@@ -53,6 +54,9 @@ func (a *api) places(ctx context.Context, c door.Call) ([]artifacts.Place, error
 	return visible, nil
 }
 
+// memory is how many moves a place remembers of what was withdrawn from it, for those who may see nothing that is deployed there.
+const memory = 10_000
+
 // visible tells whether anything is or was deployed at a place of the components that may be seen; may is nil for all.
 func (a *api) visible(ctx context.Context, at artifacts.Place, may func(component string) bool) (bool, error) {
 	for d, err := range a.Catalog.DeployedAt(ctx, at, "") {
@@ -63,12 +67,16 @@ func (a *api) visible(ctx context.Context, at artifacts.Place, may func(componen
 			return true, nil
 		}
 	}
+	looked := 0
 	for m, err := range a.Catalog.Moves(ctx, artifacts.MoveQuery{Place: &at}) {
 		if err != nil {
 			return false, err
 		}
 		if may == nil || may(m.Component) {
 			return true, nil
+		}
+		if looked++; looked == memory {
+			break
 		}
 	}
 	return false, nil
@@ -147,7 +155,7 @@ func (a *api) deployedOf(ctx context.Context, name string, at time.Time) (all []
 }
 
 // deployedAt yields what is deployed at a place (at zero) or was at a time, of the components after the given one.
-func (a *api) deployedAt(ctx context.Context, p artifacts.Place, at time.Time, after string) func(func(artifacts.Deployed, error) bool) {
+func (a *api) deployedAt(ctx context.Context, p artifacts.Place, at time.Time, after string) iter.Seq2[artifacts.Deployed, error] {
 	if at.IsZero() {
 		return a.Catalog.DeployedAt(ctx, p, after)
 	}

@@ -45,7 +45,7 @@ func paths(h *house) map[shape]string {
 	h.pushBlob("door/b", []byte("{}"))
 	b := digest.FromString("{}")
 	return map[shape]string{
-		ping: "/v2/", catalog: "/v2/_catalog", manifest: "/v2/door/a/manifests/latest", blobs: "/v2/door/a/blobs/" + string(b),
+		ping: "/v2/", catalog: "/v2/_catalog", manifest: "/v2/door/a/manifests/latest", domainTag: "/v2/door/a/manifests/cloud.prod", blobs: "/v2/door/a/blobs/" + string(b),
 		uploads: "/v2/door/a/blobs/uploads/", upload: h.begin("door/a"), tags: "/v2/door/a/tags/list",
 		referrers: "/v2/door/a/referrers/" + string(d), auditLog: "/api/v1/audit", auditSeal: "/api/v1/audit/verify",
 	}
@@ -71,11 +71,12 @@ func TestDoor_refuses_before_anything_happens(t *testing.T) {
 	where := paths(h)
 	body := imageOf([]byte("{}"), "an intruder's")
 	queries := map[shape][]string{
-		uploads:  {"", "?digest=" + string(digest.FromBytes(body)), "?mount=" + string(digest.FromString("{}")) + "&from=door/b", "?mount=" + string(digest.FromString("{}"))},
-		upload:   {"?digest=" + string(digest.FromBytes(body))},
-		manifest: {"", "?tag=x"},
+		uploads:   {"", "?digest=" + string(digest.FromBytes(body)), "?mount=" + string(digest.FromString("{}")) + "&from=door/b", "?mount=" + string(digest.FromString("{}"))},
+		upload:    {"?digest=" + string(digest.FromBytes(body))},
+		manifest:  {"", "?tag=x"},
+		domainTag: {""},
 	}
-	routes := Routes(Config{})
+	routes := Routes(Config{Moves: moves{}})
 	seen := 0
 	for _, r := range routes {
 		path, ok := where[shape(r.Name)]
@@ -139,7 +140,7 @@ func TestDoor_other_methods(t *testing.T) {
 	p := &asked{answer: func(auth.Action, string) error { return nil }}
 	h := build(t, func(h *house) { h.policy = p })
 	where := paths(h)
-	for _, r := range Routes(Config{}) {
+	for _, r := range Routes(Config{Moves: moves{}}) {
 		index := dump(t, h.index)
 		for _, method := range []string{"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get"} {
 			if methodsOf(r)[method] != "" {
@@ -189,8 +190,13 @@ func TestDoor_deletes_off(t *testing.T) {
 func TestDoor_unknown_paths(t *testing.T) {
 	h := build(t)
 	for _, path := range []string{"/", "/v1/", "/v2/a", "/v2/a/manifests/", "/v2/manifests/latest", "/v2/a/tags", "/v2/a/tags/list/", "/v2//", "/v2/blobs/uploads/x", "/favicon.ico", "/api/v1/audit/"} {
-		if code, _ := h.do("GET", path, nil).want(t, 404).fault(t); code != "UNSUPPORTED" {
-			t.Errorf("%s: %s", path, code)
+		res := h.do("GET", path, nil).want(t, 404)
+		if strings.HasPrefix(path, "/v2") {
+			if code, _ := res.fault(t); code != "UNSUPPORTED" {
+				t.Errorf("%s: %s", path, code)
+			}
+		} else if res.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(string(res.body), `"status":404`) {
+			t.Errorf("%s: %s %s", path, res.Header.Get("Content-Type"), res.body)
 		}
 	}
 }
@@ -216,4 +222,44 @@ func TestDoor_knows_only_what_one_may_pull(t *testing.T) {
 	}
 	h.do("HEAD", "/v2/open/a/blobs/"+string(secret), nil).want(t, 404)
 	h.do("GET", "/v2/open/a/blobs/"+string(secret), nil).want(t, 404)
+}
+
+// TestDoor_domain_tags: a tag that says what is deployed is moved by those who may promote, and at a last place by those who may do that there.
+func TestDoor_domain_tags(t *testing.T) {
+	p := &asked{answer: func(auth.Action, string) error { return nil }}
+	h := build(t, func(h *house) { h.policy = p })
+	d, _ := h.pushImage("door/a", "latest", "1")
+	body := h.do("GET", "/v2/door/a/manifests/"+string(d), nil).want(t, 200).body
+	put := func(want int) reply {
+		t.Helper()
+		p.was = nil
+		return h.do("PUT", "/v2/components/door/a/manifests/cloud.prod", body, "Content-Type", ocispec.MediaTypeImageManifest).want(t, want)
+	}
+	if res := put(403); !strings.Contains(string(res.body), "nothing moves here") || !strings.Contains(string(res.body), string(d)) {
+		t.Errorf("%s", res.body)
+	}
+	if want := []string{"promote door/a", "promote-last door/a"}; !slices.Equal(p.was, want) {
+		t.Errorf("the policy was asked %v, want %v", p.was, want)
+	}
+	p.answer = func(do auth.Action, _ string) error {
+		if do == auth.PromoteLast {
+			return &auth.Refusal{Do: do, On: "door/a", Reason: "no"}
+		}
+		return nil
+	}
+	if res := put(403); strings.Contains(string(res.body), "nothing moves here") {
+		t.Errorf("it was moved without the right to: %s", res.body)
+	}
+}
+
+// TestDoor_alias: components/… is the name without it, in every route.
+func TestDoor_alias(t *testing.T) {
+	h := build(t)
+	d, _ := h.pushImage("cloud/dmp/x", "1.0.2", "1")
+	for _, path := range []string{"manifests/1.0.2", "manifests/" + string(d), "tags/list", "referrers/" + string(d), "blobs/" + string(digest.FromString("{}"))} {
+		with, without := h.do("GET", "/v2/components/cloud/dmp/x/"+path, nil).want(t, 200), h.do("GET", "/v2/cloud/dmp/x/"+path, nil).want(t, 200)
+		if string(with.body) != string(without.body) {
+			t.Errorf("%s: %s, want %s", path, with.body, without.body)
+		}
+	}
 }

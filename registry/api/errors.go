@@ -58,7 +58,11 @@ func refusal(err error) error {
 		if !ok { // an admission's own code
 			out = door.Answer{Status: http.StatusBadRequest, Code: rules.Code, Message: "the push was refused"}
 		}
-		return &door.Refusal{Answer: out, Detail: rules.Detail, Cause: rules.Err}
+		refused := &door.Refusal{Answer: out, Detail: rules.Detail, Cause: rules.Err}
+		if rules.Code == registry.Busy {
+			refused.Header = http.Header{"Retry-After": {"10"}}
+		}
+		return refused
 	case registry.Interrupted(err):
 		out := brokenOff
 		if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -77,8 +77,11 @@ func (a *API) routes() []door.Route {
 			http.MethodPost: {Action: auth.Audit, Serve: a.verifyAudit},
 		}},
 	}
-	routes := make([]door.Route, len(all))
-	for i, r := range all {
+	var routes []door.Route
+	for _, r := range all {
+		if r.shape == domainTag && a.moves == nil {
+			continue
+		}
 		if !a.deletes && r.shape != upload {
 			delete(r.methods, http.MethodDelete)
 		}
@@ -86,7 +89,7 @@ func (a *API) routes() []door.Route {
 			access.Serve = told(access.Serve)
 			r.methods[method] = access
 		}
-		routes[i] = door.Route{Name: string(r.shape), Match: a.matcher(r.shape), Methods: r.methods, NoHead: r.shape == upload}
+		routes = append(routes, door.Route{Name: string(r.shape), Match: a.matcher(r.shape), Methods: r.methods, NoHead: r.shape == upload})
 	}
 	return routes
 }

@@ -72,6 +72,7 @@ func build(t testing.TB, change ...func(*house)) *house {
 	}
 	h.reg, h.api.Registry, h.door.Policy = reg, reg, h.policy
 	h.door.Log = slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	h.api.Moves = moves{}
 	h.handler = door.New(h.door, Routes(h.api)...)
 	h.server = httptest.NewServer(h.handler)
 	t.Cleanup(h.server.Close)
@@ -197,4 +198,13 @@ func eventually(t testing.TB, what string, is func() bool) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("in five seconds not yet: %s", what)
+}
+
+// moves knows one domain tag, and moves nothing.
+type moves struct{}
+
+func (moves) IsDomainTag(_, tag string) bool { return tag == "cloud.prod" }
+func (moves) IsLast(string) bool             { return true }
+func (moves) MoveTag(_ context.Context, repo, tag string, d digest.Digest) error {
+	return &registry.Error{Code: registry.Denied, Detail: map[string]string{"name": repo, "tag": tag, "digest": string(d), "hint": "nothing moves here"}}
 }
