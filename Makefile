@@ -23,7 +23,7 @@ test:
 
 # clients: real clients against the program, as root; says what is missing and how to install it.
 clients: tools
-	go test -tags clients -count=1 $(TESTFLAGS) ./conformance/clients/... ./auth/ldap ./artifacts/document
+	go test -tags clients -count=1 $(TESTFLAGS) ./conformance/clients/... ./auth/ldap ./artifacts/document ./artifacts/deb ./artifacts/suite ./artifacts/apt
 
 # tools: the pinned clients and checkers, in .cache/tools.
 tools:
@@ -51,8 +51,8 @@ lint:
 	@unformatted=$$(gofmt -l .); if [[ -n $$unformatted ]]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	.cache/tools/staticcheck ./...
-	go vet -tags clients ./conformance/... ./auth/ldap ./artifacts/document
-	.cache/tools/staticcheck -tags clients ./conformance/... ./auth/ldap ./artifacts/document
+	go vet -tags clients ./conformance/... ./auth/ldap ./artifacts/document ./artifacts/deb ./artifacts/suite ./artifacts/apt
+	.cache/tools/staticcheck -tags clients ./conformance/... ./auth/ldap ./artifacts/document ./artifacts/deb ./artifacts/suite ./artifacts/apt
 
 # vuln: known vulnerabilities in what the program calls; needs the network for the database.
 vuln:

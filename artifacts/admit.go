@@ -30,7 +30,7 @@ func (k *Catalog) Admit(ctx context.Context, p registry.Push) (registry.Verdict,
 		}
 		return registry.Verdict{Record: own.record(k)}, nil
 	}
-	if err := reserved(p.Repo); err != nil {
+	if err := Reserved(p.Repo); err != nil {
 		return registry.Verdict{}, err
 	}
 	kind := Classify(p.Bytes)
@@ -47,6 +47,11 @@ func (k *Catalog) Admit(ctx context.Context, p registry.Push) (registry.Verdict,
 		return registry.Verdict{}, err
 	}
 	seen := sighting{kind: kind, content: contentOf(p.Manifest)}
+	if kind == Deb {
+		if err := k.known(ctx, p, &seen); err != nil {
+			return registry.Verdict{}, err
+		}
+	}
 	if kind == Docker || kind == Deb || kind == Generic || kind == Release {
 		if err := seen.look(ctx, p); err != nil {
 			return registry.Verdict{}, err
@@ -211,7 +216,7 @@ func (k *Catalog) Remove(ctx context.Context, tx kv.Tx, repo, tag string, was re
 	if _, ours := ctx.Value(ownKey{}).(own); ours {
 		return nil
 	}
-	if err := reserved(repo); err != nil {
+	if err := Reserved(repo); err != nil {
 		return err
 	}
 	keep := func(hint string) error {
@@ -258,8 +263,8 @@ func (k *Catalog) Remove(ctx context.Context, tx kv.Tx, repo, tag string, was re
 // reservedNames are first parts of repository names that belong to the registry itself.
 var reservedNames = []string{"apt", "index", "tree", "api", "auth", "components"}
 
-// reserved refuses changes of what the registry makes itself.
-func reserved(repo string) error {
+// Reserved refuses changes of repositories that the registry makes itself.
+func Reserved(repo string) error {
 	first, _, _ := strings.Cut(repo, "/")
 	if !slices.Contains(reservedNames, first) {
 		return nil

@@ -54,8 +54,12 @@ type ComponentPage struct {
 	Next       string
 }
 
-// ErrCursor says that what was given as After is no Next of a page.
-var ErrCursor = find.ErrCursor
+var (
+	// ErrCursor says that what was given as After is no Next of a page.
+	ErrCursor = find.ErrCursor
+	// ErrBroad says that a search has looked at much, and found nothing that may be seen: it must be narrowed.
+	ErrBroad = find.ErrBroad
+)
 
 // Find returns versions, a page at a time.
 func (k *Catalog) Find(ctx context.Context, q Query) (Page, error) {

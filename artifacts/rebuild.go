@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/artifacts/document"
+	"github.com/entrepot/entrepot/artifacts/find"
 	"github.com/entrepot/entrepot/artifacts/version"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/storage/kv"
@@ -70,6 +71,9 @@ func (k *Catalog) reviewAll(ctx context.Context) error {
 }
 
 func (k *Catalog) rebuild(ctx context.Context, reg *registry.Registry) error {
+	if err := k.clear(ctx, find.Rows); err != nil {
+		return err
+	}
 	seen := 0
 	each := func(repo string, see func(tag string) error) error {
 		for tag, err := range reg.Tags(ctx, repo, "") {
@@ -90,7 +94,7 @@ func (k *Catalog) rebuild(ctx context.Context, reg *registry.Registry) error {
 		if err == nil && isGroup(repo) {
 			err = each(repo, func(tag string) error { return k.seeOwner(ctx, reg, repo, tag) })
 		}
-		if err == nil && IsComponent(repo) && reserved(repo) == nil {
+		if err == nil && IsComponent(repo) && Reserved(repo) == nil {
 			err = each(repo, func(tag string) error { return k.see(ctx, reg, repo, tag) })
 			if err == nil {
 				err = each(repo, func(tag string) error { return k.seePlace(ctx, repo, tag) })
@@ -104,6 +108,30 @@ func (k *Catalog) rebuild(ctx context.Context, reg *registry.Registry) error {
 		k.log.Info("the catalog was made", "tags", seen)
 	}
 	return nil
+}
+
+// clear removes all rows that begin so, a part at a time.
+func (k *Catalog) clear(ctx context.Context, prefix string) error {
+	from, to := kv.Prefix(prefix)
+	for {
+		n := 0
+		err := k.index.Update(ctx, func(tx kv.Tx) error {
+			n = 0
+			for row, err := range tx.Scan(ctx, from, to) {
+				if err != nil {
+					return err
+				}
+				if tx.Delete(row.Key); n == 10_000 {
+					break
+				}
+				n++
+			}
+			return nil
+		})
+		if err != nil || n < 10_000 {
+			return err
+		}
+	}
 }
 
 // see records what a tag names, as if it were pushed now, and then what is attached to it.

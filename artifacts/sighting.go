@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/artifacts/deb"
+	"github.com/entrepot/entrepot/artifacts/version"
 	"github.com/entrepot/entrepot/registry"
 )
 
@@ -30,7 +32,7 @@ type sighting struct {
 	ports     []int
 	built     time.Time
 
-	paragraphs map[digest.Digest]string // of packages, by the digest of their file
+	packages map[digest.Digest]pooled // by the digest of their file; those of the version before files were added to it need not be read again
 }
 
 const (
@@ -66,6 +68,10 @@ func (s *sighting) look(ctx context.Context, p registry.Push) error {
 
 // open reads a Debian package. Nothing may enter a pool that would keep a suite from being built.
 func (s *sighting) open(ctx context.Context, p registry.Push, f *File) error {
+	if known, ok := s.packages[f.Digest]; ok {
+		f.Name, f.Package = known.Name, known.Package
+		return nil
+	}
 	content, err := p.Open(ctx, f.Digest)
 	if err != nil {
 		return err
@@ -81,10 +87,45 @@ func (s *sighting) open(ctx context.Context, p registry.Push, f *File) error {
 	if err := packageOf(p.Repo, pooled{*f, c.Text}).Check(); err != nil {
 		return invalid(p.Repo, fmt.Sprintf("%s cannot be in an apt suite: %v", f.Name, err))
 	}
-	if s.paragraphs == nil {
-		s.paragraphs = map[digest.Digest]string{}
+	s.keep(pooled{*f, c.Text})
+	return nil
+}
+
+func (s *sighting) keep(p pooled) {
+	if s.packages == nil {
+		s.packages = map[digest.Digest]pooled{}
 	}
-	s.paragraphs[f.Digest] = c.Text
+	s.packages[p.Digest] = p
+}
+
+// known tells a sighting of the packages that the version has already.
+func (k *Catalog) known(ctx context.Context, p registry.Push, s *sighting) error {
+	for _, tag := range p.Tags {
+		t, _ := version.ParseTag(tag)
+		if t.Kind != version.TagDeb {
+			continue
+		}
+		v, err := k.Version(ctx, p.Repo, t.Version.String())
+		if errors.Is(err, ErrUnknown) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, f := range v.Formats[Deb].Files {
+			if f.Package == nil {
+				continue
+			}
+			row, err := inPool(ctx, k.index, p.Repo, f.Name)
+			if errors.Is(err, ErrUnknown) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			s.keep(row)
+		}
+	}
 	return nil
 }
 

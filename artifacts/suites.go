@@ -48,7 +48,7 @@ func (k *Catalog) pool(ctx context.Context, tx kv.Tx, v Version, seen sighting) 
 						number, f.Package.Name, f.Package.Version, f.Package.Architecture)}}
 			}
 		}
-		if err := write(tx, keyPool(v.Component, f.Name, v.Version), pooled{f, seen.paragraphs[f.Digest]}); err != nil {
+		if err := write(tx, keyPool(v.Component, f.Name, v.Version), pooled{f, seen.packages[f.Digest].Control}); err != nil {
 			return err
 		}
 	}

@@ -155,7 +155,7 @@ func Keep(ctx context.Context, tx kv.Tx, repo, mediaType string, body []byte, wh
 	if err != nil {
 		return Stored{}, err
 	}
-	now := Stored{Descriptor: m.Descriptor, Pushed: when, By: journal.Who(ctx).Name}
+	now := Stored{Descriptor: m.Descriptor, Pushed: when.Truncate(time.Millisecond), By: journal.Who(ctx).Name}
 	if err := allHeld(ctx, tx, repo, m); err != nil {
 		return now, err
 	}

@@ -91,7 +91,7 @@ func (r *Registry) PutManifest(ctx context.Context, p Put) (PutResult, error) {
 		if err := allHeld(ctx, tx, p.Repo, m); err != nil {
 			return err
 		}
-		now := Stored{Descriptor: m.Descriptor, Pushed: r.now(), By: by}
+		now := Stored{Descriptor: m.Descriptor, Pushed: r.now().Truncate(time.Millisecond), By: by} // as its row has it
 		fresh, err := putRevision(ctx, tx, p.Repo, m, now, p.Body)
 		if err != nil {
 			return err

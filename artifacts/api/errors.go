@@ -70,6 +70,8 @@ func refusal(err error) error {
 		return &door.Refusal{Answer: notThere, Detail: map[string]string{"hint": artifacts.ErrUnknown.Error()}}
 	case errors.Is(err, artifacts.ErrCursor):
 		return badQuery("after", "", "give back the next of the part before, with the same other parameters")
+	case errors.Is(err, artifacts.ErrBroad):
+		return &door.Refusal{Answer: againstIt, Detail: map[string]string{"hint": err.Error()}}
 	case errors.As(err, &rules):
 		status, ok := statuses[rules.Code]
 		if !ok {

@@ -95,8 +95,6 @@ type watched struct {
 	err        error
 }
 
-func (s *watched) Unwrap() http.ResponseWriter { return s.ResponseWriter }
-
 func (s *watched) WriteHeader(status int) {
 	if status < http.StatusMultipleChoices {
 		s.want, _ = strconv.ParseInt(s.Header().Get("Content-Length"), 10, 64)

@@ -41,7 +41,8 @@ func (v *view) suite(ctx context.Context, name string) (suite.Snapshot, error) {
 
 // noSuite is only told to those who might read the suite if it were there.
 func noSuite(name string) error {
-	return notFound("there is no suite "+name, "a suite comes with the first promotion of a Debian package to its place, as cloud-prod with one to cloud.prod; /apt/dists/ lists those that you may read")
+	return notFound("there is no suite "+name,
+		"a suite comes with the first promotion of a Debian package to its place, as cloud-prod with one to cloud.prod; /apt/dists/ lists those that you may read")
 }
 
 // sendFile serves a file of a snapshot, or one by its hash of any snapshot that is kept: who has read the InRelease of one asks for its lists, whatever was
@@ -52,7 +53,8 @@ func (v *view) sendFile(w http.ResponseWriter, r *http.Request, c door.Call, s s
 	}
 	f, ok := s.Find(name)
 	if !ok {
-		return notFound("suite "+s.Suite+" has no such file", "there are InRelease, Release, Release.gpg, and Packages, Packages.gz and Packages.xz in <component>/binary-<architecture>/; Release names them all")
+		return notFound("suite "+s.Suite+" has no such file",
+			"there are InRelease, Release, Release.gpg, and Packages, Packages.gz and Packages.xz in <component>/binary-<architecture>/; Release names them all")
 	}
 	err := v.send(w, r, c, artifacts.SuiteRepo(s.Suite), blobOf(f.SHA256), file{mediaType: typeOf(name), modified: s.Date, fixed: fixed})
 	return lost(err, name+" of suite "+s.Suite)

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/entrepot/entrepot/artifacts"
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 )
@@ -31,12 +30,6 @@ var answers = map[string]door.Answer{
 	registry.Full:              {Status: 507, Code: "STORAGE_FULL", Message: "no space left in this registry"},
 }
 
-// statuses says how refusals of the catalog go out.
-var statuses = map[artifacts.RefusedCode]int{
-	artifacts.NotThere: http.StatusNotFound, artifacts.Changed: http.StatusConflict,
-	artifacts.AgainstIt: http.StatusUnprocessableEntity, artifacts.Malformed: http.StatusBadRequest,
-}
-
 // told is an endpoint whose errors are those that the door knows how to tell.
 func told(serve door.Endpoint) door.Endpoint {
 	return func(w http.ResponseWriter, r *http.Request, c door.Call) error {
@@ -47,11 +40,10 @@ func told(serve door.Endpoint) door.Endpoint {
 	}
 }
 
-// refusal tells the client what the rules of the rooms below say. What is no refusal of theirs stays as it is.
+// refusal tells the client what the registry's rules say. What is no refusal of theirs stays as it is.
 func refusal(err error) error {
 	var own *door.Refusal
 	var rules *registry.Error
-	var refused *artifacts.Refused
 	switch {
 	case errors.As(err, &own):
 		return err
@@ -61,12 +53,6 @@ func refusal(err error) error {
 			out = door.Answer{Status: http.StatusBadRequest, Code: rules.Code, Message: "it was refused"}
 		}
 		return &door.Refusal{Answer: out, Detail: rules.Detail, Cause: rules.Err}
-	case errors.As(err, &refused):
-		status, ok := statuses[refused.Code]
-		if !ok {
-			status = http.StatusUnprocessableEntity
-		}
-		return &door.Refusal{Answer: door.Answer{Status: status, Code: "REFUSED", Message: "it is refused"}, Detail: hint(refused.Error())}
 	case registry.Interrupted(err):
 		out := door.Answer{Status: 400, Code: "BROKEN_OFF", Message: "the request's body broke off"}
 		if errors.Is(err, os.ErrDeadlineExceeded) {

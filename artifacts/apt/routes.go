@@ -14,24 +14,20 @@ import (
 // routes is the whole table; the busiest come first, and the last two take what is left.
 func (v *view) routes() []door.Route {
 	return []door.Route{
-		get("apt-pool", poolFile, asksItself, v.getPackage),
+		get("apt-pool", poolFile, door.AsksItself, v.getPackage),
 		get("apt-dists", suiteFile, auth.Pull, v.getFile),
 		get("apt-snapshot", snapshotFile, auth.Pull, v.getOldFile),
-		get("apt-snapshots", exactly("/apt/snapshots"), asksItself, v.getSnapshots),
+		get("apt-snapshots", exactly("/apt/snapshots"), door.AsksItself, v.getSnapshots),
 		get("apt-key", exactly("/apt/key.asc"), auth.Knock, v.getKey),
 		get("apt-setup", exactly("/apt/setup.sh"), auth.Knock, v.getSetup),
 		get("apt-pin", pinOf, auth.Pull, v.getPin),
 		get("apt", exactly("/apt"), auth.List, v.getHome),
 		get("apt-suites", exactly("/apt/dists"), auth.List, v.getSuites),
 		route("apt-upload", uploadOf, http.MethodPut, auth.Push, v.putPackage),
-		route("apt-upload", below("/apt/upload"), http.MethodPut, auth.Knock, v.noName),
+		route("apt-upload-elsewhere", below("/apt/upload"), http.MethodPut, auth.Knock, v.noName),
 		get("apt-unknown", below("/apt"), auth.Knock, noPath),
 	}
 }
-
-// asksItself is what the door asks about where the endpoint asks the policy: the path does not say what the right depends on. Enter would not do, since it keeps
-// out everybody who has not logged in, also from what is open to all.
-const asksItself = auth.List
 
 // match is what tells the paths of a route.
 type match = func(path string) (on, last string, ok bool)
@@ -75,8 +71,10 @@ func snapshotFile(path string) (on, last string, ok bool) {
 	if !ok {
 		return "", "", false
 	}
-	on, last, ok = suiteFile("/apt" + rest)
-	return on, date + "/" + last, ok
+	if on, last, ok = suiteFile("/apt" + rest); !ok {
+		return "", "", false
+	}
+	return on, date + "/" + last, true
 }
 
 // poolFile matches /apt/pool/<component>/<file>, and the same below /apt/snapshots/<date>: what is in the pool never changes. last is the file.
@@ -112,7 +110,7 @@ func inComponent(path, folder string) (component, file string, ok bool) {
 	return rest[:i], rest[i+1:], true
 }
 
-// maxFile is the longest name of a file: that of file systems. Of a package name, a version and an architecture the longest are somewhat longer together.
+// maxFile is more than the longest name of a package has.
 const maxFile = 320
 
 // cutDate takes /apt/snapshots/<date> from a path's beginning.
@@ -132,5 +130,6 @@ func cutDate(path string) (date, rest string, ok bool) {
 }
 
 func noPath(http.ResponseWriter, *http.Request, door.Call) error {
-	return notFound("no such path", "there are /apt/dists/, /apt/pool/, /apt/snapshots/20260102T030405Z/, /apt/key.asc, /apt/setup.sh?suite=… and /apt/pin/…, whose names are of lower-case letters, digits and . _ - between them")
+	return notFound("no such path", "there are /apt/dists/<suite>/…, /apt/pool/<component>/<file>, /apt/snapshots/20260102T030405Z/…, /apt/pin/<suite>, /apt/key.asc and "+
+		"/apt/setup.sh?suite=…; names are of lower-case letters, digits, and . _ - between them")
 }

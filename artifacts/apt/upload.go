@@ -35,16 +35,17 @@ func (v *view) putPackage(w http.ResponseWriter, r *http.Request, c door.Call) e
 	}
 	var kept intake.Kept
 	err := c.Receive(w, r, func(body *door.Body) (err error) {
-		kept, err = v.shelf.Deb(c.By(r), c.On, version, c.Last, r.ContentLength, body, intake.Put{Judge: mayAttach(r, c), Guard: mayMove(r, c)})
+		kept, err = v.shelf.Deb(c.By(r), c.On, version, c.Last, r.ContentLength, body, intake.Put{Judge: mayAttach(r, c)})
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	next := fmt.Sprintf("promote %s %s to a place, as cloud.prod, with POST /api/v1/promotions: then apt finds it in that place's suite, as cloud-prod", kept.Repo, kept.Version)
 	body, err := json.Marshal(struct {
 		intake.Kept
 		Next string `json:"next"`
-	}{kept, fmt.Sprintf("promote %s %s to a place, as cloud.prod, with POST /api/v1/promotions: then apt finds it in that place's suite, as cloud-prod", kept.Repo, kept.Version)})
+	}{kept, next})
 	if err != nil {
 		return err
 	}
@@ -77,16 +78,5 @@ func mayAttach(r *http.Request, c door.Call) func(*registry.Manifest) error {
 			return nil
 		}
 		return c.Ask(r.Context(), auth.Attach, c.On)
-	}
-}
-
-// mayMove keeps those who may only set new tags from moving others.
-func mayMove(r *http.Request, c door.Call) registry.Guard {
-	if c.May(r.Context(), auth.Overwrite, c.On) {
-		return nil
-	}
-	return func(tag string, was registry.Stored) error {
-		return &registry.Error{Code: registry.Denied, Detail: map[string]any{"action": auth.Overwrite, "name": c.On, "tag": tag, "names": was.Digest,
-			"hint": "the version has other packages already, and adding to them takes the right to overwrite; store it under a new version"}}
 	}
 }

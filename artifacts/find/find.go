@@ -29,8 +29,8 @@ type Ref struct {
 	Created   time.Time // kept to the microsecond, and returned in UTC
 }
 
-// Entry is what a version can be found by: values of fields, both of the caller's choice. Values may hold any bytes. Of each field the first MaxValues in
-// byte order count.
+// Entry is what a version can be found by: values of fields, both of the caller's choice. Values may hold any bytes, and a field must have a name. Of each
+// field the first MaxValues in byte order count.
 type Entry struct {
 	Ref
 	Fields map[string][]string
@@ -57,7 +57,7 @@ type Query struct {
 // Found is a page.
 type Found struct {
 	Refs []Ref
-	Next string // where the next page begins; "" if this is the last. A page that comes with one may be empty: a search ends when it has read enough.
+	Next string // where the next page begins; "" if this is the last. A page before the last may be short, or empty: a search ends when it has read enough.
 }
 
 // The bounds of an entry and of a query.

@@ -3,7 +3,6 @@ package find
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -21,6 +20,9 @@ import (
 // Terms are hashes, which are all of one length, whatever a value holds. A stamp is a time of 16 hexadecimal digits of which the newest sorts first.
 // Every version has the term everything; and in the order of time, one for each path that it is under, which the order of names can do without.
 const (
+	// Rows is what all keys of the package begin with.
+	Rows = "find/"
+
 	prefixOf     = "find/of/"
 	prefixByName = "find/n/"
 	prefixByTime = "find/t/"
@@ -89,13 +91,10 @@ func (e Entry) row() []byte {
 }
 
 // keys returns the keys of an id with such a row. Without a row there are none.
-func keys(id string, row []byte) (map[string]bool, error) {
+func keys(id string, row []byte) map[string]bool {
 	set := map[string]bool{}
 	if len(row) == 0 {
-		return set, nil
-	}
-	if len(row)%width != 0 {
-		return nil, errors.New("index row " + prefixOf + id + " is damaged")
+		return set
 	}
 	stamp := string(row[:width])
 	set[prefixByName+everything+id] = true
@@ -108,7 +107,7 @@ func keys(id string, row []byte) (map[string]bool, error) {
 	for _, path := range paths(component) {
 		set[prefixByTime+under(path)+stamp+id] = true
 	}
-	return set, nil
+	return set
 }
 
 // paths returns the paths that have a term and that a component is under: a, a/b and a/b/c, and not those that are longer.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/entrepot/entrepot/storage/kv"
@@ -35,14 +36,10 @@ func replace(ctx context.Context, tx kv.Tx, id string, row []byte) error {
 	if bytes.Equal(was, row) {
 		return nil
 	}
-	remove, err := keys(id, was)
-	if err != nil {
-		return err
+	if len(was)%width != 0 {
+		return fmt.Errorf("index row %s%s is damaged", prefixOf, id)
 	}
-	add, err := keys(id, row)
-	if err != nil {
-		return err
-	}
+	remove, add := keys(id, was), keys(id, row)
 	for key := range remove {
 		if !add[key] {
 			tx.Delete(key)

@@ -52,7 +52,7 @@ func (s *stream) seek(ctx context.Context, position string) (string, error) {
 		for s.at+step < len(s.page) && s.page[s.at+step] < position {
 			s.at, step = s.at+step, step*2
 		}
-		n, _ := slices.BinarySearch(s.page[s.at:min(s.at+step+1, len(s.page))], position)
+		n, _ := slices.BinarySearch(s.page[s.at:min(s.at+step, len(s.page))], position)
 		s.at += n
 	}
 	return s.page[s.at], nil

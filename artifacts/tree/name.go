@@ -22,17 +22,13 @@ const (
 // byDigest are the names that files are called by their digests. They are nobody else's.
 var byDigest = regexp.MustCompile(`^sha(256|512)-[0-9a-f]+$`)
 
-// goodName tells whether something may be called so everywhere: in a file system, a URL, a list of checksums, a terminal.
+// goodName tells whether something may be called so everywhere: in a file system of any kind, a URL, a list of checksums, a terminal.
 func goodName(name string) bool {
-	if name == "" || len(name) > maxName || name[0] == '.' || name[0] == ' ' || name[len(name)-1] == ' ' || !utf8.ValidString(name) || byDigest.MatchString(name) {
+	if name == "" || len(name) > maxName || name[0] == '.' || name != strings.Trim(name, " ") || strings.HasSuffix(name, ".") || !utf8.ValidString(name) {
 		return false
 	}
-	for _, c := range name {
-		if c == '/' || c == '\\' || !unicode.IsPrint(c) || c == unicode.ReplacementChar {
-			return false
-		}
-	}
-	return true
+	strange := func(c rune) bool { return !unicode.IsPrint(c) || c == unicode.ReplacementChar }
+	return !strings.ContainsAny(name, `/\<>:"|?*`) && !strings.ContainsFunc(name, strange) && !byDigest.MatchString(name)
 }
 
 // goodPath tells whether a file may have a path: names with slashes between. Whoever unescapes it once too often must not find another one.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"net/url"
 	"path"
 	"strings"
 	"time"
@@ -73,7 +74,7 @@ func writePage(w io.Writer, l Listing) error {
 }
 
 func rowOf(e Entry) row {
-	r := row{To: relative(e.Name), Name: e.Name}
+	r := row{To: url.PathEscape(e.Name), Name: e.Name}
 	if e.Type == Dir {
 		r.To, r.Name = r.To+"/", r.Name+"/"
 	}

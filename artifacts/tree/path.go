@@ -47,7 +47,7 @@ func inComponent(path string) (on, last string, ok bool) {
 
 // redirect sends whoever asked for a folder without the slash at its end to the folder, by an address that holds behind any proxy.
 func redirect(w http.ResponseWriter, r *http.Request) error {
-	to := relative(path.Base(r.URL.Path)) + "/"
+	to := url.PathEscape(path.Base(r.URL.Path)) + "/"
 	if r.URL.RawQuery != "" {
 		to += "?" + r.URL.RawQuery
 	}
@@ -55,15 +55,6 @@ func redirect(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-cache")
 	w.WriteHeader(http.StatusFound)
 	return nil
-}
-
-// relative is the address of something in the folder that is being shown.
-func relative(name string) string {
-	escaped := url.PathEscape(name)
-	if strings.Contains(escaped, ":") {
-		return "./" + escaped // else it would be the scheme (RFC 3986, section 4.2)
-	}
-	return escaped
 }
 
 // absolute is the address of a path on this server.

@@ -52,12 +52,12 @@ func (c *connection) fault(what string, err error) error {
 	}
 	answer := answered(err)
 	if answer == nil {
-		return c.lost(what, errors.New(strings.ToValidUTF8(auth.Clip(err.Error()), "?")))
+		return c.lost(what, errors.New(legible(err.Error())))
 	}
 	code := answer.ResultCode
 	text := fmt.Sprintf("the directory answers %d (%s)", code, strings.ToLower(goldap.LDAPResultCodeMap[code]))
 	if words := answer.Err.Error(); words != "" {
-		text += fmt.Sprintf(", %q", auth.Clip(words))
+		text += fmt.Sprintf(", %q", legible(words))
 	}
 	if hint := hints[code]; hint != "" {
 		text += ": " + hint
@@ -67,3 +67,6 @@ func (c *connection) fault(what string, err error) error {
 	}
 	return fmt.Errorf("%s at %s: %s", what, c.server.url, text)
 }
+
+// legible is what a server sent, short and as valid text.
+func legible(s string) string { return strings.ToValidUTF8(auth.Clip(s), "?") }

@@ -29,6 +29,9 @@ type Config struct {
 	Scratch   func(repo, tag string) bool // whether a tag is one that whoever has set it may remove; nil: every tag is
 	Moves     Moves                       // knows the tags that say what is deployed; nil: there are none
 
+	// Closed refuses changes of repositories that the registry itself writes to. Nil refuses none.
+	Closed func(repo string) error
+
 	// Needs is the right that pushing under a tag takes besides auth.Push; empty: none. Nil: no tag takes another.
 	Needs func(repo, tag string) auth.Action
 }
@@ -49,11 +52,15 @@ type API struct {
 	scratch  func(repo, tag string) bool
 	moves    Moves
 	needs    func(repo, tag string) auth.Action
+	closed   func(repo string) error
 }
 
 // Routes returns the table.
 func Routes(c Config) []door.Route {
-	a := &API{registry: c.Registry, source: c.Source, deletes: !c.NoDeletes, scratch: c.Scratch, moves: c.Moves, needs: c.Needs}
+	a := &API{registry: c.Registry, source: c.Source, deletes: !c.NoDeletes, scratch: c.Scratch, moves: c.Moves, needs: c.Needs, closed: c.Closed}
+	if a.closed == nil {
+		a.closed = func(string) error { return nil }
+	}
 	if a.source == nil {
 		a.source = c.Registry
 	}

@@ -263,3 +263,22 @@ func TestDoor_alias(t *testing.T) {
 		}
 	}
 }
+
+// TestDoor_closed: what the registry writes itself nobody else changes, not even by blobs.
+func TestDoor_closed(t *testing.T) {
+	h := build(t, func(h *house) {
+		h.api.Closed = func(repo string) error {
+			if strings.HasPrefix(repo, "apt/") {
+				return &registry.Error{Code: registry.Denied, Detail: map[string]string{"hint": "the registry's own"}}
+			}
+			return nil
+		}
+	})
+	d := digest.FromString("x")
+	for _, r := range [][2]string{{"POST", "blobs/uploads/"}, {"POST", "blobs/uploads/?digest=" + string(d)}, {"DELETE", "blobs/" + string(d)}, {"PUT", "manifests/x"}, {"DELETE", "manifests/x"}} {
+		if res := h.do(r[0], "/v2/apt/cloud-prod/"+r[1], []byte("x")).want(t, 403); !strings.Contains(string(res.body), "the registry's own") {
+			t.Errorf("%s %s: %s", r[0], r[1], res.body)
+		}
+	}
+	h.do("POST", "/v2/a/blobs/uploads/?digest="+string(d), []byte("x")).want(t, 201)
+}

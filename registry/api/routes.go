@@ -86,12 +86,26 @@ func (a *API) routes() []door.Route {
 			delete(r.methods, http.MethodDelete)
 		}
 		for method, access := range r.methods {
-			access.Serve = told(access.Serve)
+			serve := access.Serve
+			if method != http.MethodGet && method != http.MethodHead {
+				serve = a.changing(serve)
+			}
+			access.Serve = told(serve)
 			r.methods[method] = access
 		}
 		routes = append(routes, door.Route{Name: string(r.shape), Match: a.matcher(r.shape), Methods: r.methods, NoHead: r.shape == upload})
 	}
 	return routes
+}
+
+// changing is an endpoint that changes a repository: not one that is closed.
+func (a *API) changing(serve door.Endpoint) door.Endpoint {
+	return func(w http.ResponseWriter, r *http.Request, c door.Call) error {
+		if err := a.closed(c.On); err != nil {
+			return err
+		}
+		return serve(w, r, c)
+	}
 }
 
 // matcher tells whether a path is of a shape, and what it names.
