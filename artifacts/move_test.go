@@ -236,8 +236,14 @@ func TestMove_publishes(t *testing.T) {
 	if err != nil || f.Package.Version != "1.0.3-1" {
 		t.Error(f, err)
 	}
-	if in, err := h.InSuite(t.Context(), "cloud-prod", service, f.Name); in || err != nil {
-		t.Errorf("it is listed after the rollback: %v", err)
+	for file, want := range map[string]bool{f.Name: true, "ms-ingestion_1.0.9-1_amd64.deb": false} {
+		if in, err := h.InSuite(t.Context(), "cloud-prod", service, file); in != want || err != nil {
+			t.Errorf("%s is or was in the suite: %t, %v", file, in, err)
+		}
+	}
+	h.release(service, "2.0.0", true)
+	if in, err := h.InSuite(t.Context(), "cloud-prod", service, "ms-ingestion_2.0.0-1_amd64.deb"); in || err != nil {
+		t.Errorf("what was never deployed there is in the suite: %v", err)
 	}
 	// The repository of suites is the registry's own.
 	if _, err := h.push("apt/cloud-prod", h.files("apt/cloud-prod", "", "", map[string][]byte{"x": nil}), "x"); registry.Code(err) != registry.Denied {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -131,8 +131,14 @@ func (k *Catalog) SuiteAt(ctx context.Context, name string, date time.Time) (sui
 // Snapshots yields the dates of the snapshots of a suite that are kept, the oldest first.
 func (k *Catalog) Snapshots(ctx context.Context, name string) iter.Seq2[time.Time, error] {
 	return func(yield func(time.Time, error) bool) {
-		for s, err := range snapshots(ctx, k.index, name) {
-			if !yield(s.Date, err) || err != nil {
+		prefix := prefixSnapshot + name + "!"
+		from, to := kv.Prefix(prefix)
+		for pair, err := range k.index.Scan(ctx, from, to) {
+			var seconds int64
+			if err == nil {
+				seconds, err = strconv.ParseInt(strings.TrimPrefix(pair.Key, prefix), 16, 64)
+			}
+			if !yield(time.Unix(seconds, 0).UTC(), err) || err != nil {
 				return
 			}
 		}
@@ -152,29 +158,36 @@ func (k *Catalog) SuiteHash(ctx context.Context, name, hash string) (int64, erro
 	return info.Size, err
 }
 
-// InSuite tells whether a suite lists a package file of a component now.
+// InSuite tells whether a suite lists a package file of a component, or did once: hosts fetch what they read of earlier.
 func (k *Catalog) InSuite(ctx context.Context, name, component, file string) (bool, error) {
 	row, err := read[suiteRow](ctx, k.index, keySuite(name))
-	if errors.Is(err, ErrUnknown) {
+	if errors.Is(err, ErrUnknown) || strings.Contains(file, "!") {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	d, err := read[Deployed](ctx, k.index, keyDeployed(row.Place, component))
-	if errors.Is(err, ErrUnknown) {
+	versions := map[string]bool{}
+	prefix := keyPool(component, file, "")
+	from, to := kv.Prefix(prefix)
+	for pair, err := range k.index.Scan(ctx, from, to) {
+		if err != nil {
+			return false, err
+		}
+		versions[strings.TrimPrefix(pair.Key, prefix)] = true
+	}
+	if len(versions) == 0 {
 		return false, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	listed, err := packagesOf(ctx, k.index, d)
-	for _, p := range listed {
-		if path.Base(p.Filename) == file {
+	for m, err := range k.Moves(ctx, MoveQuery{Component: component, Place: &row.Place}) {
+		if err != nil {
+			return false, err
+		}
+		if versions[m.To] {
 			return true, nil
 		}
 	}
-	return false, err
+	return false, nil
 }
 
 // packagesOf returns what a suite lists of a component: the packages of the version that is deployed, and those of the versions before as far as they rank

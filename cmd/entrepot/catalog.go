@@ -45,7 +45,7 @@ func openComponents(c Config, index kv.DB, service string, log *slog.Logger) (*c
 func (k *components) registryRoutes(c Config, reg *registry.Registry) []door.Route {
 	return api.Routes(api.Config{
 		Registry: reg, Source: artifacts.Source{Registry: reg, Catalog: k.catalog}, NoDeletes: !c.Deletes, Scratch: artifacts.Scratch,
-		Moves: artifacts.Tags{Catalog: k.catalog},
+		Moves: artifacts.Tags{Catalog: k.catalog}, Closed: artifacts.Reserved,
 		Needs: func(repo, tag string) rights.Action {
 			if artifacts.Governed(repo, tag) {
 				return rights.Govern

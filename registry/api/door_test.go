@@ -14,6 +14,7 @@ import (
 
 	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/door"
+	"github.com/entrepot/entrepot/registry"
 )
 
 // asked is a policy that notes what it was asked.
