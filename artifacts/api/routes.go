@@ -37,8 +37,8 @@ func (a *api) table() []row {
 	post := func(action auth.Action, serve door.Endpoint, query ...string) map[string]method {
 		return map[string]method{http.MethodPost: {action, serve, query}}
 	}
-	keep := func(action auth.Action, serve, put door.Endpoint) map[string]method {
-		return map[string]method{http.MethodGet: {auth.Pull, serve, nil}, http.MethodPut: {action, put, nil}}
+	keep := func(action auth.Action, serve, put door.Endpoint, parameters ...string) map[string]method {
+		return map[string]method{http.MethodGet: {auth.Pull, serve, parameters}, http.MethodPut: {action, put, nil}}
 	}
 	const (
 		base      = "/api/v1"
@@ -68,7 +68,7 @@ func (a *api) table() []row {
 		{"version-metadata", version + "/metadata.yaml", keep(auth.Push, a.getMetadata, a.putMetadata)},
 		{"version-sums", version + "/SHA256SUMS", get(auth.Pull, a.getSums)},
 		{"version-manifest", version + "/{format}/manifest.yaml", keep(auth.Push, a.getManifest, a.putManifest)},
-		{"version-file", version + "/{format}/{file}", keep(auth.Push, a.getFile, a.putFile)},
+		{"version-file", version + "/{format}/{file}", keep(auth.Push, a.getFile, a.putFile, "platform")},
 
 		{"group-ownership", group + "/ownership.yaml", keep(auth.Govern, a.getOwnership, a.putOwnership)},
 		{"group-policy", group + "/policy.yaml", keep(auth.Govern, a.getPolicy, a.putPolicy)},

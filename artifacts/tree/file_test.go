@@ -17,6 +17,7 @@ import (
 
 	"github.com/entrepot/entrepot/artifacts"
 	"github.com/entrepot/entrepot/auth"
+	"github.com/entrepot/entrepot/door"
 )
 
 // TestFile_is_sent_with_what_is_known_of_it.
@@ -80,6 +81,33 @@ func TestFile_never_runs(t *testing.T) {
 	} {
 		if got := safeType(given); got != want {
 			t.Errorf("%q is sent as %q, want %q", given, got, want)
+		}
+	}
+}
+
+// TestFile_is_served_to_other_routes under paths of theirs.
+func TestFile_is_served_to_other_routes(t *testing.T) {
+	h := build(t)
+	h.furnish()
+	last := func(path string) (string, string, bool) {
+		return service, strings.TrimPrefix(path, "/x/"), strings.HasPrefix(path, "/x/")
+	}
+	route := door.Route{Name: "x", Match: last, Errors: door.Problem, Methods: map[string]door.Access{"GET": {Action: auth.Pull,
+		Serve: func(w http.ResponseWriter, r *http.Request, c door.Call) error {
+			return h.tree.File(w, r, c, c.On, "v1.0.2", c.Last)
+		}}}}
+	h.server.Config.Handler = door.New(door.Config{Policy: auth.Open}, route)
+	for path, want := range map[string]string{
+		"generic/fw.bin": "firmware", "generic/docs/h%C3%A4user.txt": "Häuser", "metadata.yaml": metadataText, "ownership.yaml": ownerText,
+		"generic/manifest.yaml": "format: generic\n", "SHA256SUMS": digest.FromString("firmware").Encoded() + "  generic/fw.bin\n", "docker/image.tar": "oci-layout",
+	} {
+		if r := h.get("/x/"+path).want(t, 200); !strings.Contains(r.body, want) {
+			t.Errorf("%s: %q, want %q", path, r.body, want)
+		}
+	}
+	for _, path := range []string{"", "generic", "generic/", "generic/x", "deb/x.deb", "../1.0.2/metadata.yaml"} {
+		if r := h.get("/x/"+path).want(t, 404); r.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%q: %s", path, r.Header.Get("Content-Type"))
 		}
 	}
 }

@@ -9,6 +9,8 @@
 //	t := tree.New(tree.Config{Catalog: catalog, Registry: registry})
 //	handler := door.New(at, append(routes, t.Routes()...)...)
 //
+//	wget -r -l inf -np -nH https://registry.example.com/tree/components/cloud/dmp/
+//
 // Nothing is stored for it, and nothing can be written to it. [Tree.File] serves the files of a version to other routes too.
 //
 // The promises:
