@@ -123,7 +123,7 @@ func (k *Catalog) keepsPromise(ctx context.Context, tx kv.Tx, p registry.Push, t
 		if err != nil {
 			return false, err
 		}
-		return false, taken(p.Repo, tag, t, "was deleted, and named", before.By, before.Pushed)
+		return false, taken(ctx, tx, p.Repo, tag, t, "was deleted, and named", before.By, before.Pushed)
 	}
 	m, err := registry.ManifestIn(ctx, tx, *was)
 	if err != nil {
@@ -133,17 +133,17 @@ func (k *Catalog) keepsPromise(ctx context.Context, tx kv.Tx, p registry.Push, t
 		return true, nil
 	}
 	if (t.Kind == version.TagDeb || t.Kind == version.TagGeneric) && grows(m, p.Manifest) {
-		places, err := deployedWhere(ctx, tx, p.Repo, t.Version.String())
+		places, err := deployedWhere(ctx, tx, p.Repo, t.Version.String(), true)
 		if err != nil {
 			return false, err
 		}
 		if len(places) > 0 {
 			return false, &registry.Error{Code: registry.Denied, Detail: map[string]string{"name": p.Repo, "tag": tag,
-				"hint": "files are added to a version until it is deployed, and it is deployed in " + strings.Join(places, ", ") + "; push a new version"}}
+				"hint": "files are added to a version until it is deployed, and it is or was deployed in " + strings.Join(places, ", ") + "; push a new version"}}
 		}
 		return false, nil
 	}
-	return false, taken(p.Repo, tag, t, "names", was.By, was.Pushed)
+	return false, taken(ctx, tx, p.Repo, tag, t, "names", was.By, was.Pushed)
 }
 
 // otherSpelling refuses other content for a version that is there under another spelling of its tag: v1.0.2 is 1.0.2.
@@ -156,7 +156,7 @@ func (k *Catalog) otherSpelling(ctx context.Context, v kv.View, repo, tag string
 	if err != nil || !ok || f.Tag == tag || f.Content == content {
 		return err
 	}
-	return taken(repo, f.Tag, t, "is the same version, and names", f.By, f.Pushed)
+	return taken(ctx, v, repo, f.Tag, t, "is the same version, and names", f.By, f.Pushed)
 }
 
 // grows tells whether an artifact has all files of another one, under the same names, and more under other names.
@@ -177,13 +177,13 @@ func grows(from, to registry.Manifest) bool {
 	return len(to.Layers) > len(from.Layers)
 }
 
-// deployedWhere returns the places where a version is deployed.
-func deployedWhere(ctx context.Context, v kv.View, name, number string) (places []string, err error) {
+// deployedWhere returns the places where a version is deployed, or, with former, was before and may be again.
+func deployedWhere(ctx context.Context, v kv.View, name, number string, former bool) (places []string, err error) {
 	for d, err := range deployedOf(ctx, v, name) {
 		if err != nil {
 			return nil, err
 		}
-		if d.Version == number {
+		if d.Version == number || former && slices.Contains(d.Former, number) {
 			places = append(places, d.Place.Tag())
 		}
 	}
@@ -191,15 +191,47 @@ func deployedWhere(ctx context.Context, v kv.View, name, number string) (places 
 }
 
 // taken refuses to let a tag that promises something name other content.
-func taken(repo, tag string, t version.Tag, does, by string, when time.Time) error {
+func taken(ctx context.Context, v kv.View, repo, tag string, t version.Tag, does, by string, when time.Time) error {
 	next := "push it under another tag"
 	if f, ok := formats[t.Kind]; ok {
-		next = "the next version that is free may be " + tagOf(f, t.Version.NextPatch())
+		free, err := nextFree(ctx, v, repo, t.Version)
+		if err != nil {
+			return err
+		}
+		next = "the next version that is free is " + tagOf(f, free)
 	}
 	return &registry.Error{Code: registry.Denied, Detail: map[string]string{
 		"name": repo, "tag": tag, "by": by, "pushed": when.UTC().Format(time.RFC3339),
-		"hint": fmt.Sprintf("%s %s other content, and never names anything else; %s", tag, does, next),
+		"hint": fmt.Sprintf("%s %s other content, which %s pushed at %s, and never names anything else; %s", tag, does, by, when.UTC().Format(time.RFC3339), next),
 	}}
+}
+
+// maxNext is how many numbers are tried for one that is free.
+const maxNext = 1000
+
+// nextFree returns the next patch release that was never there, in any format.
+func nextFree(ctx context.Context, v kv.View, repo string, of version.Version) (version.Version, error) {
+	next := of.NextPatch()
+	for range maxNext {
+		keys := []string{keyVersion(repo, next.String())}
+		for _, f := range formats {
+			keys = append(keys, keyGone(repo, tagOf(f, next)))
+		}
+		free := true
+		for _, key := range keys {
+			switch _, err := v.Get(ctx, key); {
+			case err == nil:
+				free = false
+			case !errors.Is(err, kv.ErrNotFound):
+				return next, err
+			}
+		}
+		if free {
+			return next, nil
+		}
+		next = next.NextPatch()
+	}
+	return next, nil
 }
 
 // tombstone is what a deleted tag named.
@@ -229,7 +261,7 @@ func (k *Catalog) Remove(ctx context.Context, tx kv.Tx, repo, tag string, was re
 		return nil
 	}
 	if tag == "" {
-		return k.forget(ctx, tx, repo, was)
+		return nil // its tags are asked about one by one
 	}
 	t, promises := version.ParseTag(tag)
 	format, versioned := formats[t.Kind]
@@ -239,7 +271,7 @@ func (k *Catalog) Remove(ctx context.Context, tx kv.Tx, repo, tag string, was re
 	case t.Kind == version.TagDomain:
 		return keep("what is deployed in " + tag + " is withdrawn, not deleted: entrepot withdraw " + repo + "@" + tag)
 	case versioned:
-		places, err := deployedWhere(ctx, tx, repo, t.Version.String())
+		places, err := deployedWhere(ctx, tx, repo, t.Version.String(), false)
 		if err != nil {
 			return err
 		}

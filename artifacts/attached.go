@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/artifacts/document"
+	"github.com/entrepot/entrepot/artifacts/version"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/storage/kv"
 )
@@ -20,8 +21,9 @@ import (
 // Attached is a document of a version or of a group, as it was last pushed.
 type Attached struct {
 	Kind     document.Kind `json:"kind"`
-	Digest   digest.Digest `json:"digest"`  // of the manifest that carries it
-	Content  digest.Digest `json:"content"` // of the document itself
+	Digest   digest.Digest `json:"digest"`            // of the manifest that carries it
+	Content  digest.Digest `json:"content"`           // of the document itself
+	Subject  digest.Digest `json:"subject,omitempty"` // the manifest that it is attached to
 	Text     string        `json:"text"`
 	By       string        `json:"by"`
 	Pushed   time.Time     `json:"pushed"`
@@ -41,6 +43,7 @@ type paper struct {
 	content digest.Digest
 	parsed  document.Document
 	faults  document.Faults
+	pushed  time.Time // when it came, if that was before
 }
 
 func (p *paper) file() string { return string(p.kind) + ".yaml" }
@@ -98,6 +101,9 @@ func (k *Catalog) admitDocument(ctx context.Context, p registry.Push) (registry.
 	}
 	return registry.Verdict{Record: func(ctx context.Context, tx kv.Tx, now registry.Stored) error {
 		row := Attached{Kind: d.kind, Digest: now.Digest, Content: d.content, Text: string(d.text), By: now.By, Pushed: now.Pushed}
+		if p.Manifest.Subject != nil {
+			row.Subject = p.Manifest.Subject.Digest
+		}
 		switch d.kind {
 		case document.KindOwnership, document.KindPolicy:
 			return k.recordOwner(ctx, tx, p, row, d)
@@ -112,15 +118,17 @@ func (k *Catalog) admitDocument(ctx context.Context, p registry.Push) (registry.
 // is there then.
 func (k *Catalog) judgeNow(ctx context.Context, p registry.Push, d *paper) (all []Finding, denied bool, err error) {
 	if IsComponent(p.Repo) && p.Manifest.Subject != nil {
-		number, format, err := madeOf(ctx, k.index, p.Repo, p.Manifest.Subject.Digest)
-		if err == nil {
-			var v Version
-			if v, err = k.Version(ctx, p.Repo, number); err == nil {
-				return k.judge(ctx, k.index, v, format, d)
+		made, err := k.meant(ctx, k.index, p.Repo, p.Manifest.Subject.Digest, d)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, m := range made {
+			if all, denied, err = k.judge(ctx, k.index, m.version, m.format, d); err != nil || denied {
+				return all, denied, err
 			}
 		}
-		if !errors.Is(err, ErrUnknown) {
-			return nil, false, err
+		if len(made) > 0 {
+			return all, denied, nil
 		}
 	}
 	levels, err := k.levelsFor(ctx, k.index, p.Repo)
@@ -158,38 +166,57 @@ func (k *Catalog) recordOwner(ctx context.Context, tx kv.Tx, p registry.Push, ro
 	return k.reviewGroup(ctx, tx, p.Repo)
 }
 
-// recordDocument links a document to the version that it is about, or keeps it until that arrives.
+// recordDocument links a document to the versions that it is about, or keeps it until one arrives.
 func (k *Catalog) recordDocument(ctx context.Context, tx kv.Tx, p registry.Push, row Attached, d *paper) error {
 	if !IsComponent(p.Repo) || p.Manifest.Subject == nil {
 		return nil
 	}
-	subject := p.Manifest.Subject.Digest
-	number, format, err := madeOf(ctx, tx, p.Repo, subject)
-	if errors.Is(err, ErrUnknown) {
-		return write(tx, keyWaiting(p.Repo, string(subject), string(row.Digest)), row)
-	}
+	made, err := k.meant(ctx, tx, p.Repo, row.Subject, d)
 	if err != nil {
 		return err
 	}
-	v, err := read[Version](ctx, tx, keyVersion(p.Repo, number))
-	if errors.Is(err, ErrUnknown) {
-		return write(tx, keyWaiting(p.Repo, string(subject), string(row.Digest)), row) // it was deleted, and may come again
+	if len(made) == 0 {
+		return write(tx, keyWaiting(p.Repo, string(row.Subject), string(row.Digest)), row)
 	}
-	if err != nil {
-		return err
+	for _, m := range made {
+		all, denied, err := k.judge(ctx, tx, m.version, m.format, d)
+		if err != nil {
+			return err
+		}
+		if denied {
+			return refused(p.Repo, d.file(), all)
+		}
+		row.Findings = all
+		if err := link(tx, m.version, m.format, row); err != nil {
+			return err
+		}
+		if err := k.review(ctx, tx, m.version); err != nil {
+			return err
+		}
 	}
-	all, denied, err := k.judge(ctx, tx, v, format, d)
-	if err != nil {
-		return err
+	return nil
+}
+
+// made is a version that a manifest is, and of which format.
+type made struct {
+	version Version
+	format  Kind
+}
+
+// meant returns the versions that a document is about which is attached to a manifest: all that the manifest is, or, of a manifest.yaml, the one that it
+// names. If it names none of them it is about the highest: that is the fault to be told.
+func (k *Catalog) meant(ctx context.Context, v kv.View, repo string, subject digest.Digest, d *paper) ([]made, error) {
+	all, err := madeOf(ctx, v, repo, subject)
+	manifest, ok := d.parsed.(*document.Manifest)
+	if err != nil || len(all) < 2 || d.kind != document.KindManifest {
+		return all, err
 	}
-	if denied {
-		return refused(p.Repo, d.file(), all)
+	for _, m := range all {
+		if ok && sameVersion(manifest.Version, m.version.Version, m.version.Formats[m.format]) {
+			return []made{m}, nil
+		}
 	}
-	row.Findings = all
-	if err := link(tx, v, format, row); err != nil {
-		return err
-	}
-	return k.review(ctx, tx, v)
+	return all[:1], nil
 }
 
 // link lets a version have a document.
@@ -216,9 +243,10 @@ func (k *Catalog) arrived(ctx context.Context, tx kv.Tx, v Version, format Kind,
 		tx.Delete(pair.Key)
 		waiting = append(waiting, row)
 	}
+	slices.SortStableFunc(waiting, func(a, b Attached) int { return a.Pushed.Compare(b.Pushed) }) // the last one counts
 	for _, row := range waiting {
 		parsed, faults := k.parser.Parse(row.Kind, []byte(row.Text))
-		all, _, err := k.judge(ctx, tx, v, format, &paper{kind: row.Kind, text: []byte(row.Text), content: row.Content, parsed: parsed, faults: faults})
+		all, _, err := k.judge(ctx, tx, v, format, &paper{kind: row.Kind, text: []byte(row.Text), content: row.Content, parsed: parsed, faults: faults, pushed: row.Pushed})
 		if err != nil {
 			return err
 		}
@@ -230,12 +258,56 @@ func (k *Catalog) arrived(ctx context.Context, tx kv.Tx, v Version, format Kind,
 	return nil
 }
 
-// madeOf returns which version and format a manifest is, or ErrUnknown.
-func madeOf(ctx context.Context, v kv.View, repo string, d digest.Digest) (number string, format Kind, err error) {
-	row, err := v.Get(ctx, keyMade(repo, string(d)))
-	if errors.Is(err, kv.ErrNotFound) {
-		return "", "", ErrUnknown
+// shared links the metadata.yaml that another version of the same manifest has: it is attached to that manifest, so it is about this version as well.
+func (k *Catalog) shared(ctx context.Context, tx kv.Tx, v Version, format Kind, d digest.Digest) error {
+	if _, err := tx.Get(ctx, keyDocument(v.Component, v.Version, "metadata")); !errors.Is(err, kv.ErrNotFound) {
+		return err
 	}
-	number, kind, _ := strings.Cut(string(row), "\t")
-	return number, Kind(kind), err
+	others, err := madeOf(ctx, tx, v.Component, d)
+	if err != nil {
+		return err
+	}
+	for _, other := range others {
+		row, err := read[Attached](ctx, tx, keyDocument(v.Component, other.version.Version, "metadata"))
+		if errors.Is(err, ErrUnknown) || err == nil && row.Subject != d {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := write(tx, keyWaiting(v.Component, string(d), string(row.Digest)), row); err != nil {
+			return err
+		}
+		return k.arrived(ctx, tx, v, format, d)
+	}
+	return nil
+}
+
+// madeOf returns the versions that a manifest is, the highest first.
+func madeOf(ctx context.Context, v kv.View, repo string, d digest.Digest) (all []made, err error) {
+	prefix := keyMade(repo, string(d), "")
+	from, to := kv.Prefix(prefix)
+	for pair, err := range v.Scan(ctx, from, to) {
+		if err != nil {
+			return nil, err
+		}
+		row, err := read[Version](ctx, v, keyVersion(repo, strings.TrimPrefix(pair.Key, prefix)))
+		if errors.Is(err, ErrUnknown) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		// Of packages and files, an earlier manifest of the version counts as well.
+		all = append(all, made{row, Kind(pair.Value)})
+	}
+	slices.SortFunc(all, func(a, b made) int {
+		one, err1 := version.Parse(a.version.Version)
+		other, err2 := version.Parse(b.version.Version)
+		if err1 != nil || err2 != nil {
+			return strings.Compare(a.version.Version, b.version.Version)
+		}
+		return other.Compare(one)
+	})
+	return all, nil
 }

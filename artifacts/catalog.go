@@ -46,6 +46,7 @@ type Catalog struct {
 	validFor       time.Duration
 	registry       *registry.Registry // once it is open, see Prepare
 	publishers     publishers
+	due            chan struct{} // some suite is to be published again
 	parser         document.Parser
 }
 
@@ -56,7 +57,7 @@ func New(c Config) *Catalog {
 	k := &Catalog{
 		index: c.Index, log: c.Log, now: c.Now,
 		rules: c.Rules, staleBuild: c.StaleBuild, baseImages: c.BaseImages, requiredLabels: c.RequiredLabels, last: c.Last,
-		keys: c.Keys, validFor: c.ValidFor,
+		keys: c.Keys, validFor: c.ValidFor, due: make(chan struct{}, 1),
 		parser: document.Parser{Dependency: checkDependency, Rule: KnownRule},
 	}
 	if k.last == nil {

@@ -521,3 +521,58 @@ func TestDocuments_are_judged(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCatalog_one_manifest_of_two_versions: a candidate becomes the release. Each has its own manifest.yaml, and both the metadata.yaml.
+func TestCatalog_one_manifest_of_two_versions(t *testing.T) {
+	h := build(t)
+	m := h.image(service, "amd64", "", "layer", "")
+	d := h.must(h.push(service, m, "1.0.0-rc.1"))
+	h.ok(h.attach("cloud/dmp", "ownership.yaml", ownershipYAML, "", "ownership"))
+	h.ok(h.attach(service, "manifest.yaml", manifestYAML("docker", "1.0.0-rc.1", d, "2026-01-01T00:00:00Z"), d))
+	h.ok(h.attach(service, "metadata.yaml", metadataYAML, d))
+	h.must(h.push(service, m, "1.0.0"))
+	h.ok(h.attach(service, "manifest.yaml", manifestYAML("docker", "1.0.0", d, "2026-01-01T00:00:00Z"), d))
+	for _, number := range []string{"1.0.0-rc.1", "1.0.0"} {
+		s, err := h.State(t.Context(), service, number)
+		if err != nil || !s.Good || !strings.Contains(s.Documents["docker"].Text, "version: "+number+"\n") || s.Documents["metadata"].Text != metadataYAML {
+			t.Errorf("%+v, %v", s, err)
+		}
+	}
+	if err := h.attach(service, "manifest.yaml", manifestYAML("docker", "1.0.1", d, "2026-01-01T00:00:00Z"), d); err == nil || !strings.Contains(err.Error(), "the tag says 1.0.0;") {
+		t.Errorf("a third version: %v", err)
+	}
+	if err := (Tags{h.Catalog}).MoveTag(t.Context(), service, "cloud.prod", d); err != nil {
+		t.Error(err)
+	}
+	if at, err := h.Deployed(t.Context(), service, prod); err != nil || at.Version != "1.0.0" {
+		t.Errorf("%+v, %v", at, err)
+	}
+	h.ok(h.reg.DeleteTag(t.Context(), service, "1.0.0-rc.1", nil))
+	if s, err := h.State(t.Context(), service, "1.0.0"); err != nil || !s.Good {
+		t.Errorf("one version went with the other: %+v, %v", s, err)
+	}
+}
+
+// TestCatalog_next_free_version: the number that is suggested is one that is free.
+func TestCatalog_next_free_version(t *testing.T) {
+	h := build(t)
+	for _, number := range []string{"1.0.2", "1.0.3", "1.0.4"} {
+		h.must(h.push(service, h.image(service, "amd64", "", number, ""), number))
+	}
+	h.ok(h.reg.DeleteTag(t.Context(), service, "1.0.4", nil))
+	_, err := h.push(service, h.image(service, "amd64", "", "other", ""), "1.0.2")
+	denied(t, err, "user:alice pushed at", "the next version that is free is 1.0.5")
+}
+
+// TestCatalog_fields_that_are_missing: a document without what it must say is taken, but makes no version good.
+func TestCatalog_fields_that_are_missing(t *testing.T) {
+	h := build(t)
+	d := h.must(h.push(service, h.image(service, "amd64", "", "layer", ""), "1.0.2"))
+	h.ok(h.attach("cloud/dmp", "ownership.yaml", ownershipYAML, "", "ownership"))
+	h.ok(h.attach(service, "metadata.yaml", metadataYAML, d))
+	h.ok(h.attach(service, "manifest.yaml", "format: docker\n", d))
+	_, err := h.move(Order{Kind: Promotion, Component: service, Place: prod, Version: "1.0.2"})
+	refusedFor(t, err, AgainstIt, "promotion.good", "promotion.good", "promotion.good")
+	h.ok(h.attach(service, "manifest.yaml", manifestYAML("docker", "1.0.2", d, "2026-01-01T00:00:00Z"), d))
+	h.promote(service, "1.0.2", prod)
+}

@@ -1,6 +1,7 @@
 package artifacts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path"
@@ -89,8 +90,9 @@ func (l levels) of(rule string) Level {
 	return Deny
 }
 
-// findings returns the faults that anybody looks at, and whether one of them is denied.
+// findings returns the faults that anybody looks at, in the order of their places, and whether one of them is denied.
 func (l levels) findings(file string, faults document.Faults) (all []Finding, denied bool) {
+	slices.SortStableFunc(faults, func(a, b document.Fault) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
 	for _, f := range faults {
 		level := l.of(f.Rule)
 		if level == Off {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"strings"
 
 	"github.com/entrepot/entrepot/artifacts/document"
 	"github.com/entrepot/entrepot/artifacts/find"
@@ -79,7 +80,7 @@ func (k *Catalog) stateOf(ctx context.Context, view kv.View, v Version) (State, 
 		return s, err
 	}
 	for _, f := range s.Findings {
-		s.Good = s.Good && f.Level != Deny
+		s.Good = s.Good && f.Level != Deny && !strings.HasSuffix(f.Rule, ".missing")
 	}
 	return s, nil
 }

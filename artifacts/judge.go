@@ -19,7 +19,7 @@ func (k *Catalog) judge(ctx context.Context, v kv.View, of Version, format Kind,
 	faults := slices.Clone(d.faults)
 	switch doc := d.parsed.(type) {
 	case *document.Manifest:
-		more, err := k.judgeManifest(ctx, v, of, format, doc)
+		more, err := k.judgeManifest(ctx, v, of, format, doc, d)
 		if err != nil {
 			return nil, false, err
 		}
@@ -42,7 +42,7 @@ func (k *Catalog) judge(ctx context.Context, v kv.View, of Version, format Kind,
 // clockSkew is how far the clocks of a builder and the registry may be apart.
 const clockSkew = 5 * time.Minute
 
-func (k *Catalog) judgeManifest(ctx context.Context, v kv.View, of Version, format Kind, m *document.Manifest) (faults document.Faults, err error) {
+func (k *Catalog) judgeManifest(ctx context.Context, v kv.View, of Version, format Kind, m *document.Manifest, d *paper) (faults document.Faults, err error) {
 	wrong := func(field, rule, problem, fix string) {
 		faults = append(faults, m.Mismatch(field, "manifest."+rule, problem, fix))
 	}
@@ -57,6 +57,9 @@ func (k *Catalog) judgeManifest(ctx context.Context, v kv.View, of Version, form
 		wrong("sha256", "sha256.mismatch", "is not the digest of what it is attached to", "write "+f.expected())
 	}
 	now := k.now()
+	if !d.pushed.IsZero() {
+		now = d.pushed
+	}
 	if !m.BuiltAt.IsZero() {
 		switch {
 		case m.BuiltAt.After(now.Add(clockSkew)):

@@ -125,8 +125,12 @@ func (k *Catalog) reasons(ctx context.Context, v kv.View, o Order, j judgement) 
 // against are the reasons why a version is not known good.
 func (s State) against() (all []Reason) {
 	for _, f := range s.Findings {
-		if f.Level == Deny || strings.HasSuffix(f.Rule, ".missing") && strings.HasPrefix(f.Rule, "version.") {
-			all = append(all, Reason{"promotion.good", s.Version.Version + " is not known good: " + f.File + " " + strings.TrimPrefix(f.Problem, f.File+" "), f.Fix})
+		if f.Level == Deny || strings.HasSuffix(f.Rule, ".missing") {
+			field := ""
+			if f.Field != "" {
+				field = ": " + f.Field
+			}
+			all = append(all, Reason{"promotion.good", s.Version.Version + " is not known good: " + f.File + field + " " + f.Problem, f.Fix})
 		}
 	}
 	if len(all) == 0 && !s.Good {

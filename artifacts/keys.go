@@ -14,7 +14,7 @@ import (
 //	comp/<component>               a component, as JSON
 //	ver/<component>!<version>      a version with its formats, as JSON; the version as SemVer writes it, without v
 //	gone/<component>!<tag>         what a tag that promised something named when it was deleted: it never names anything else
-//	made/<component>!<digest>      version and format of a manifest
+//	made/<component>!<digest>!<version>  the format that a manifest is of a version; one may be several versions: a candidate, and then the release
 //	commit/<sha>!<component>!<version>   the version was built from this commit
 //	doc/<component>!<version>!<what>     a document of a version, as JSON; what is docker, deb, generic (its manifest.yaml) or metadata
 //	wait/<component>!<subject>!<digest>  a document whose subject is not there yet; the digest is its own
@@ -68,7 +68,9 @@ const catalogVersion = "1"
 func keyComponent(name string) string        { return prefixComponent + name }
 func keyVersion(name, version string) string { return prefixVersion + name + "!" + version }
 func keyGone(name, tag string) string        { return prefixGone + name + "!" + tag }
-func keyMade(name, digest string) string     { return prefixMade + name + "!" + digest }
+func keyMade(name, digest, version string) string {
+	return prefixMade + name + "!" + digest + "!" + version
+}
 func keyDocument(name, version, what string) string {
 	return prefixDocument + name + "!" + version + "!" + what
 }

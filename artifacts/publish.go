@@ -51,13 +51,16 @@ type publisher struct {
 	mu      sync.Mutex
 	waiting []*ordered
 
-	before *suite.Snapshot // the last one published from here, with contents; only for who has the turn
+	// Only for who has the turn:
+	before *suite.Snapshot // the last one published from here, with contents
+	pruned time.Time       // when old ones were looked for
 }
 
 // ordered is an order that waits to be published.
 type ordered struct {
 	Order
 	ctx  context.Context // of who ordered it: whose name stands in the records
+	debs digest.Digest   // the packages of the version that the suite was made with
 	done chan struct{}
 	move Move
 	err  error
@@ -159,9 +162,11 @@ func (p *publisher) try(ctx context.Context, k *Catalog, batch []*ordered) error
 	}
 	plan := &plan{View: k.index, deployed: map[string]*Deployed{}}
 	for _, o := range batch {
-		if err := plan.add(ctx, k, o.Order); err != nil {
+		to, err := plan.add(ctx, k, o.Order)
+		if err != nil {
 			return err
 		}
+		o.debs = to.Formats[Deb].Digest
 	}
 	packages, err := plan.packages(ctx, p.place)
 	if err != nil {
@@ -190,9 +195,15 @@ func (p *publisher) try(ctx context.Context, k *Catalog, batch []*ordered) error
 	for i, o := range batch {
 		o.finish(done[i], nil)
 	}
-	k.prune(ctx, name)
+	if now := k.now(); now.Sub(p.pruned).Abs() >= pruneTime {
+		p.pruned = now
+		k.prune(ctx, name)
+	}
 	return nil
 }
+
+// pruneTime is how often old snapshots are looked for: there may be many.
+const pruneTime = time.Minute
 
 // suiteOf says what the suite of a place is called. None of it may ever change: hosts would refuse the suite.
 func (k *Catalog) suiteOf(p Place) suite.Suite {
@@ -228,17 +239,17 @@ type plan struct {
 	deployed map[string]*Deployed // by component; nil: nothing is
 }
 
-// add judges an order by what will be, and adds it.
-func (p *plan) add(ctx context.Context, k *Catalog, o Order) error {
+// add judges an order by what will be, and adds it. It returns the version that it moves to.
+func (p *plan) add(ctx context.Context, k *Catalog, o Order) (Version, error) {
 	j, err := k.judgeMove(ctx, p, o)
 	if err != nil || j.same {
-		return err
+		return j.to, err
 	}
 	p.deployed[o.Component] = nil
 	if o.Kind != Withdrawal {
 		p.deployed[o.Component] = &Deployed{Component: o.Component, Place: o.Place, Version: j.to.Version, Former: j.former}
 	}
-	return nil
+	return j.to, nil
 }
 
 // Get returns rows as they will be: those of what is deployed.
@@ -301,7 +312,7 @@ func (k *Catalog) switchTo(ctx context.Context, at Place, serial int64, next *su
 	repo := SuiteRepo(next.Suite)
 	index := ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: TypeSuite, Config: ocispec.DescriptorEmptyJSON,
-		Annotations: map[string]string{ocispec.AnnotationCreated: next.Date.UTC().Format(time.RFC3339)},
+		Annotations: map[string]string{ocispec.AnnotationCreated: next.Date.UTC().Format(time.RFC3339), annotationPlace: at.Tag()},
 	}
 	index.Config.Data = nil
 	if err := k.hold(ctx, repo, string(index.Config.Digest), ocispec.DescriptorEmptyJSON.Data); err != nil {
@@ -322,10 +333,15 @@ func (k *Catalog) switchTo(ctx context.Context, at Place, serial int64, next *su
 	s := &switching{place: at, serial: serial, next: next, batch: batch}
 	ctx = journal.By(context.WithValue(ctx, ownKey{}, own{s}), journal.Actor{Name: "system"})
 	_, err = k.registry.PutManifest(ctx, registry.Put{
-		Repo: repo, Ref: next.Date.UTC().Format("20060102T150405Z"), ContentType: index.MediaType, Body: body,
+		Repo: repo, Ref: next.Date.UTC().Format(snapshotTag), ContentType: index.MediaType, Body: body,
 	})
 	return s.done, err
 }
+
+const (
+	annotationPlace = "vnd.entrepot.place"
+	snapshotTag     = "20060102T150405Z"
+)
 
 // hold stores a file of a suite, unless it is there.
 func (k *Catalog) hold(ctx context.Context, repo, d string, content []byte) error {
@@ -353,6 +369,9 @@ func (s *switching) record(k *Catalog) func(context.Context, kv.Tx, registry.Sto
 			if err != nil {
 				return err
 			}
+			if j.to.Formats[Deb].Digest != o.debs {
+				return errBehind // packages were added, or taken away
+			}
 			if j.same {
 				s.done[i], err = read[Move](by, tx, keyMove(j.was.Move))
 			} else {
@@ -370,52 +389,104 @@ func (s *switching) record(k *Catalog) func(context.Context, kv.Tx, registry.Sto
 	}
 }
 
-// prune lets go of snapshots that nobody can be reading any more. What fails is tried again at the next time.
+// prune lets go of snapshots that nobody can be reading any more. What fails is tried again the next time.
 func (k *Catalog) prune(ctx context.Context, name string) {
-	var past []suite.Past
-	rows := map[int64]snapshotRow{}
-	for s, err := range snapshots(ctx, k.index, name) {
-		if err != nil {
-			k.log.Warn("look for old snapshots of a suite", "suite", name, "err", err)
-			return
-		}
-		past = append(past, suite.Past{Date: s.Date, Hashes: s.Hashes()})
-		rows[s.Date.Unix()] = s
-	}
-	stay, gone := suite.Prune(past, k.now())
-	for _, s := range stay {
-		delete(rows, s.Date.Unix())
-	}
-	err := k.drops(ctx, name, rows, gone)
-	if err != nil {
+	if err := k.pruned(ctx, name); err != nil {
 		k.log.Warn("drop old snapshots of a suite; the next publication tries again", "suite", name, "err", err)
 	}
 }
 
-func (k *Catalog) drops(ctx context.Context, name string, rows map[int64]snapshotRow, gone []string) error {
+// pruned drops their rows first: what has no row is nobody's, and is found by its tag until the last of it is gone.
+func (k *Catalog) pruned(ctx context.Context, name string) error {
+	var past []suite.Past
+	gone := map[string]time.Time{} // by the tag
+	for s, err := range snapshots(ctx, k.index, name) {
+		if err != nil {
+			return err
+		}
+		past = append(past, suite.Past{Date: s.Date, Hashes: s.Hashes()})
+		gone[s.Date.UTC().Format(snapshotTag)] = s.Date
+	}
+	stay, _ := suite.Prune(past, k.now())
+	stays, needed := map[string]bool{}, map[string]bool{ocispec.DescriptorEmptyJSON.Digest.Encoded(): true}
+	for _, s := range stay {
+		tag := s.Date.UTC().Format(snapshotTag)
+		stays[tag] = true
+		delete(gone, tag)
+		for _, hash := range s.Hashes {
+			needed[hash] = true
+		}
+	}
+	if len(gone) > 0 {
+		err := k.index.Update(ctx, func(tx kv.Tx) error {
+			for _, date := range gone {
+				tx.Delete(keySnapshot(name, date))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for tag, err := range k.registry.Tags(ctx, SuiteRepo(name), "") {
+		if err == nil && !stays[tag] {
+			err = k.discard(ctx, SuiteRepo(name), tag, needed)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// discard removes the files of a snapshot that no other one needs, and then itself.
+func (k *Catalog) discard(ctx context.Context, repo, tag string, needed map[string]bool) error {
 	ctx = context.WithValue(ctx, ownKey{}, own{})
-	repo := SuiteRepo(name)
-	for _, s := range rows {
-		if err := k.registry.DeleteManifest(ctx, repo, s.Manifest, nil); err != nil && registry.Code(err) != registry.ManifestUnknown {
+	p, now, err := k.registry.Again(ctx, repo, tag)
+	if err != nil {
+		return err
+	}
+	for _, l := range p.Manifest.Layers {
+		if needed[l.Digest.Encoded()] {
+			continue
+		}
+		if err := k.registry.DeleteBlob(ctx, repo, l.Digest); err != nil && registry.Code(err) != registry.BlobUnknown {
 			return err
 		}
 	}
-	for _, hash := range gone {
-		err := k.registry.DeleteBlob(ctx, repo, digest.NewDigestFromEncoded(digest.SHA256, hash))
-		if err != nil && registry.Code(err) != registry.BlobUnknown {
-			return err
-		}
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	return k.index.Update(ctx, func(tx kv.Tx) error {
-		for _, s := range rows {
-			tx.Delete(keySnapshot(name, s.Date))
-		}
-		return nil
-	})
+	return k.registry.DeleteManifest(ctx, repo, now.Digest, nil)
 }
 
 // suiteRule tells apart what suites are made by, besides packages.
 func (k *Catalog) suiteRule() string { return k.validFor.String() }
+
+// outdate has the suites published again that list packages of a version, or will: packages were added to it, or taken away. A publication that is under way
+// begins anew.
+func (k *Catalog) outdate(ctx context.Context, tx kv.Tx, name, number string, format Kind) error {
+	if format != Deb || k.keys == nil {
+		return nil
+	}
+	for d, err := range deployedOf(ctx, tx, name) {
+		if err != nil {
+			return err
+		}
+		if d.Version != number && !slices.Contains(d.Former, number) {
+			continue
+		}
+		row, err := read[suiteRow](ctx, tx, keySuite(d.Place.Suite()))
+		if err != nil && !errors.Is(err, ErrUnknown) {
+			return err
+		}
+		if err == nil {
+			row.Serial, row.Rule = row.Serial+1, ""
+			if err := write(tx, keySuite(d.Place.Suite()), row); err != nil {
+				return err
+			}
+		}
+		select {
+		case k.due <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}

@@ -1,17 +1,22 @@
 package artifacts
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/artifacts/document"
 	"github.com/entrepot/entrepot/artifacts/find"
+	"github.com/entrepot/entrepot/artifacts/suite"
 	"github.com/entrepot/entrepot/artifacts/version"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/storage/kv"
@@ -94,8 +99,14 @@ func (k *Catalog) rebuild(ctx context.Context, reg *registry.Registry) error {
 		if err == nil && isGroup(repo) {
 			err = each(repo, func(tag string) error { return k.seeOwner(ctx, reg, repo, tag) })
 		}
+		if err == nil && strings.HasPrefix(repo, suiteRepos) {
+			err = each(repo, func(tag string) error { return k.seeSnapshot(ctx, reg, repo, tag) })
+		}
 		if err == nil && IsComponent(repo) && Reserved(repo) == nil {
 			err = each(repo, func(tag string) error { return k.see(ctx, reg, repo, tag) })
+			if err == nil {
+				err = k.seeDocuments(ctx, reg, repo)
+			}
 			if err == nil {
 				err = each(repo, func(tag string) error { return k.seePlace(ctx, repo, tag) })
 			}
@@ -134,7 +145,7 @@ func (k *Catalog) clear(ctx context.Context, prefix string) error {
 	}
 }
 
-// see records what a tag names, as if it were pushed now, and then what is attached to it.
+// see records what a tag names, as if it were pushed now.
 func (k *Catalog) see(ctx context.Context, reg *registry.Registry, repo, tag string) error {
 	t, _ := version.ParseTag(tag)
 	want, versioned := formats[t.Kind]
@@ -152,22 +163,82 @@ func (k *Catalog) see(ctx context.Context, reg *registry.Registry, repo, tag str
 	if err := s.look(ctx, p); err != nil {
 		return err
 	}
-	if err := k.index.Update(ctx, func(tx kv.Tx) error { return k.record(ctx, tx, p, s, now) }); err != nil {
-		return err
-	}
-	for r, err := range reg.Referrers(ctx, repo, now.Digest, "", "") {
-		var d ocispec.Descriptor
-		if err == nil {
-			err = json.Unmarshal(r.Descriptor, &d)
-		}
+	return k.index.Update(ctx, func(tx kv.Tx) error { return k.record(ctx, tx, p, s, now) })
+}
+
+// seeDocuments links all documents of a component, once all its versions are known, in the order in which they came.
+func (k *Catalog) seeDocuments(ctx context.Context, reg *registry.Registry, repo string) error {
+	var all []registry.Stored
+	from, to := kv.Prefix(prefixMade + repo + "!")
+	subject := ""
+	for pair, err := range k.index.Scan(ctx, from, to) {
 		if err != nil {
 			return err
 		}
-		if err := k.seeDocument(ctx, reg, repo, d.Digest); err != nil {
-			return err
+		d := strings.Split(strings.TrimPrefix(pair.Key, prefixMade+repo+"!"), "!")[0]
+		if d == subject {
+			continue
+		}
+		subject = d
+		for r, err := range reg.Referrers(ctx, repo, digest.Digest(d), "", "") {
+			var desc ocispec.Descriptor
+			if err == nil {
+				err = json.Unmarshal(r.Descriptor, &desc)
+			}
+			if err != nil {
+				return err
+			}
+			now, err := reg.Stored(ctx, repo, string(desc.Digest))
+			if err != nil {
+				return err
+			}
+			all = append(all, now)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b registry.Stored) int { return a.Pushed.Compare(b.Pushed) })
+	for _, now := range all {
+		if err := k.seeDocument(ctx, reg, repo, now.Digest); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			k.log.Warn("a document is not in the catalog", "repo", repo, "digest", now.Digest, "err", err)
 		}
 	}
 	return nil
+}
+
+// seeSnapshot records a snapshot of a suite, so that the next one has a later date, and hosts find what they have read of. The suite is published anew.
+func (k *Catalog) seeSnapshot(ctx context.Context, reg *registry.Registry, repo, tag string) error {
+	date, err := time.Parse(snapshotTag, tag)
+	if err != nil {
+		return nil
+	}
+	name := strings.TrimPrefix(repo, suiteRepos)
+	p, now, err := reg.Again(ctx, repo, tag)
+	if err != nil {
+		return err
+	}
+	place, err := ParsePlace(p.Manifest.Annotations[annotationPlace])
+	if err != nil || place.Suite() != name {
+		return fmt.Errorf("it does not say of which place it is: %w", err)
+	}
+	row := snapshotRow{Snapshot: suite.Snapshot{Suite: name, Date: date, Files: map[string]suite.File{}}, Manifest: now.Digest}
+	for _, l := range p.Manifest.Layers {
+		row.Files[l.Annotations[ocispec.AnnotationTitle]] = suite.File{SHA256: l.Digest.Encoded(), Size: l.Size}
+	}
+	return k.index.Update(ctx, func(tx kv.Tx) error {
+		before, err := read[suiteRow](ctx, tx, keySuite(name))
+		if err != nil && !errors.Is(err, ErrUnknown) {
+			return err
+		}
+		if before.Rule != "" {
+			return nil // it is known
+		}
+		if err := write(tx, keySnapshot(name, date), row); err != nil || before.Snapshot > date.Unix() {
+			return err
+		}
+		return write(tx, keySuite(name), suiteRow{Serial: before.Serial + 1, Place: place, Snapshot: date.Unix()})
+	})
 }
 
 // seeDocument links a document that is here already. As with those that were there before their subject, what is wrong with it is found, not refused.
@@ -180,24 +251,24 @@ func (k *Catalog) seeDocument(ctx context.Context, reg *registry.Registry, repo 
 	if err != nil || doc.kind != document.KindManifest && doc.kind != document.KindMetadata {
 		return err
 	}
-	row := Attached{Kind: doc.kind, Digest: now.Digest, Content: doc.content, Text: string(doc.text), By: now.By, Pushed: now.Pushed}
-	subject := p.Manifest.Subject.Digest
+	row := Attached{Kind: doc.kind, Digest: now.Digest, Content: doc.content, Subject: p.Manifest.Subject.Digest, Text: string(doc.text), By: now.By, Pushed: now.Pushed}
 	return k.index.Update(ctx, func(tx kv.Tx) error {
-		if err := write(tx, keyWaiting(repo, string(subject), string(now.Digest)), row); err != nil {
-			return err
-		}
-		number, format, err := madeOf(ctx, tx, repo, subject)
+		made, err := k.meant(ctx, tx, repo, row.Subject, doc)
 		if err != nil {
 			return err
 		}
-		v, err := read[Version](ctx, tx, keyVersion(repo, number))
-		if err != nil {
-			return err
+		for _, m := range made {
+			if err := write(tx, keyWaiting(repo, string(row.Subject), string(row.Digest)), row); err != nil {
+				return err
+			}
+			if err := k.arrived(ctx, tx, m.version, m.format, row.Subject); err != nil {
+				return err
+			}
+			if err := k.review(ctx, tx, m.version); err != nil {
+				return err
+			}
 		}
-		if err := k.arrived(ctx, tx, v, format, subject); err != nil {
-			return err
-		}
-		return k.review(ctx, tx, v)
+		return nil
 	})
 }
 
@@ -231,15 +302,12 @@ func (k *Catalog) seePlace(ctx context.Context, repo, tag string) error {
 		if err != nil {
 			return err
 		}
-		number, _, err := madeOf(ctx, tx, repo, named.Digest)
-		if err != nil {
-			return err
+		made, err := madeOf(ctx, tx, repo, named.Digest)
+		if err != nil || len(made) == 0 {
+			return cmp.Or(err, ErrUnknown)
 		}
-		to, err := read[Version](ctx, tx, keyVersion(repo, number))
-		if err != nil {
-			return err
-		}
-		o := Order{Kind: Promotion, Component: repo, Place: place, Version: number, Reason: "found by its tag; how it came there is not known"}
+		to := made[0].version
+		o := Order{Kind: Promotion, Component: repo, Place: place, Version: to.Version, Reason: "found by its tag; how it came there is not known"}
 		_, err = k.apply(ctx, tx, o, judgement{to: to})
 		return err
 	})

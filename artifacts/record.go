@@ -70,14 +70,20 @@ func (k *Catalog) keep(ctx context.Context, tx kv.Tx, name string, number versio
 		v.Commit = seen.commit
 		tx.Put(keyCommit(seen.commit, name, v.Version), []byte(keyVersion(name, v.Version)))
 	}
-	tx.Put(keyMade(name, string(named.Digest)), []byte(v.Version+"\t"+string(seen.kind)))
+	tx.Put(keyMade(name, string(named.Digest), v.Version), []byte(seen.kind))
 	if err := write(tx, keyVersion(name, v.Version), v); err != nil {
 		return err
 	}
 	if err := k.pool(ctx, tx, v, seen); err != nil {
 		return err
 	}
+	if err := k.outdate(ctx, tx, name, v.Version, seen.kind); err != nil {
+		return err
+	}
 	if err := k.arrived(ctx, tx, v, seen.kind, named.Digest); err != nil {
+		return err
+	}
+	if err := k.shared(ctx, tx, v, seen.kind, named.Digest); err != nil {
 		return err
 	}
 	return k.review(ctx, tx, v)
@@ -92,10 +98,13 @@ func (k *Catalog) drop(ctx context.Context, tx kv.Tx, name, number string, forma
 	if err != nil {
 		return err
 	}
-	tx.Delete(keyMade(name, string(v.Formats[format].Digest)))
+	tx.Delete(keyMade(name, string(v.Formats[format].Digest), number))
 	tx.Delete(keyDocument(name, number, string(format)))
 	for _, f := range v.Formats[format].Files {
 		tx.Delete(keyPool(name, f.Name, number))
+	}
+	if err := k.outdate(ctx, tx, name, number, format); err != nil {
+		return err
 	}
 	if delete(v.Formats, format); len(v.Formats) > 0 {
 		return k.review(ctx, tx, v)
@@ -122,10 +131,4 @@ func (k *Catalog) drop(ctx context.Context, tx kv.Tx, name, number string, forma
 	}
 	tx.Delete(keyComponent(name))
 	return find.Delete(ctx, tx, name, itself)
-}
-
-// forget lets go of what is known by a manifest's digest alone.
-func (k *Catalog) forget(_ context.Context, tx kv.Tx, repo string, was registry.Stored) error {
-	tx.Delete(keyMade(repo, string(was.Digest)))
-	return nil
 }

@@ -13,7 +13,11 @@ import (
 // tendPause is how often suites are looked after.
 const tendPause = time.Minute
 
-// Run looks after the suites until ctx ends: those that are missing are made, and those whose time is half over are made anew.
+// gather is for how long suites that are due wait for what else may come.
+const gather = time.Second
+
+// Run looks after the suites until ctx ends: those that are missing are made, and those are made anew that have become others, or whose
+// time is half over.
 func (k *Catalog) Run(ctx context.Context) {
 	for {
 		if err := k.tend(ctx); err != nil && ctx.Err() == nil {
@@ -23,6 +27,8 @@ func (k *Catalog) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-time.After(tendPause):
+		case <-k.due:
+			time.Sleep(gather)
 		}
 	}
 }

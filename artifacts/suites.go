@@ -217,6 +217,9 @@ func packagesOf(ctx context.Context, v kv.View, d Deployed) (all []suite.Package
 				continue
 			}
 			p, err := inPool(ctx, v, d.Component, f.Name)
+			if errors.Is(err, ErrUnknown) {
+				continue // it is being deleted: see outdate
+			}
 			if err != nil {
 				return nil, fmt.Errorf("package %s of %s %s: %w", f.Name, d.Component, number, err)
 			}

@@ -3,6 +3,7 @@ package artifacts
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -69,12 +70,16 @@ func (t Tags) MoveTag(ctx context.Context, repo, tag string, d digest.Digest) er
 	refuse := func(hint string) error {
 		return &registry.Error{Code: registry.Denied, Detail: map[string]string{"name": repo, "tag": tag, "hint": hint}}
 	}
-	number, _, err := madeOf(ctx, t.index, repo, d)
-	if errors.Is(err, ErrUnknown) {
+	all, err := madeOf(ctx, t.index, repo, d)
+	if err == nil && len(all) == 0 {
 		return refuse("this is no version of " + repo + "; push it under its number first, as 1.0.2, and promote that")
 	}
 	if err == nil {
-		_, err = t.Move(ctx, Order{Kind: Promotion, Component: repo, Place: p, Version: number})
+		to := all[0].version // the highest good one, if it is several
+		if i := slices.IndexFunc(all, func(m made) bool { return m.version.Good }); i > 0 {
+			to = all[i].version
+		}
+		_, err = t.Move(ctx, Order{Kind: Promotion, Component: repo, Place: p, Version: to.Version})
 	}
 	var refused *Refused
 	if errors.As(err, &refused) {

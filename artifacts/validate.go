@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -62,7 +61,6 @@ func (k *Catalog) Validate(ctx context.Context, kind document.Kind, text []byte,
 		}
 		d.faults = append(d.faults, more...)
 	}
-	slices.SortStableFunc(d.faults, func(a, b document.Fault) int { return a.Line - b.Line })
 	levels, err := k.levelsFor(ctx, k.index, about.Component)
 	if err != nil {
 		return nil, false, err

@@ -30,10 +30,13 @@ func (c challenger) header(h http.Header, r *http.Request, on string, action aut
 		return
 	}
 	value := `Bearer realm="` + base + `/auth/token",service="` + c.service + `"`
+	var refusal *auth.Refusal
+	if errors.As(err, &refusal) && refusal.Narrow && refusal.On == on {
+		action = refusal.Do // the endpoint asked for more than the route
+	}
 	if scope := action.Scope(on); scope != "" {
 		value += `,scope="` + scope + `"`
 	}
-	var refusal *auth.Refusal
 	switch {
 	case errors.Is(err, auth.ErrWrong):
 		value += `,error="invalid_token"`

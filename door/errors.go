@@ -1,6 +1,7 @@
 package door
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"math"
@@ -123,7 +124,7 @@ func (f Form) encode(r *http.Request, id string, out Answer, detail any) (mediaT
 		return "text/plain; charset=utf-8", []byte(text)
 	case Problem:
 		mediaType = "application/problem+json"
-		body, err = json.Marshal(struct {
+		body, err = plainJSON(struct {
 			Type     string  `json:"type"`
 			Title    string  `json:"title"`
 			Status   int     `json:"status"`
@@ -134,7 +135,7 @@ func (f Form) encode(r *http.Request, id string, out Answer, detail any) (mediaT
 		}{"about:blank", out.Message, out.Status, hintOf(detail), auth.Clip(auth.Redact(r.URL.Path)), id, []entry{{out.Code, out.Message, detail}}})
 	default:
 		mediaType = "application/json"
-		body, err = json.Marshal(map[string][]entry{"errors": {{out.Code, out.Message, detail}}})
+		body, err = plainJSON(map[string][]entry{"errors": {{out.Code, out.Message, detail}}})
 	}
 	if err != nil {
 		body = []byte(`{"errors":[{"code":"UNKNOWN","message":"internal error"}]}`)
@@ -156,3 +157,12 @@ func hintOf(detail any) string {
 
 // RetryAfter is the header's value for a wait: whole seconds, at least one.
 func RetryAfter(w *auth.Wait) string { return strconv.Itoa(max(1, int(math.Ceil(w.After.Seconds())))) }
+
+// plainJSON is JSON that a person can read: >= stays as it is.
+func plainJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimRight(b.Bytes(), "\n"), err
+}

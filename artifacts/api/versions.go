@@ -110,6 +110,9 @@ func (a *api) state(ctx context.Context, name, number string) (artifacts.State, 
 func (a *api) commands(r *http.Request, v artifacts.Version) map[artifacts.Kind][]string {
 	host, all := a.host(r), map[artifacts.Kind][]string{}
 	for format, f := range v.Formats {
+		if format == artifacts.Release {
+			continue // an index of the others
+		}
 		ref := host + "/" + v.Component + ":" + f.Tag
 		switch {
 		case format == artifacts.Docker && host != "":

@@ -58,6 +58,10 @@ func refusal(err error) error {
 		if !ok { // an admission's own code
 			out = door.Answer{Status: http.StatusBadRequest, Code: rules.Code, Message: "the push was refused"}
 		}
+		// docker shows the message and nothing else.
+		if detail, ok := rules.Detail.(map[string]string); ok && detail["hint"] != "" && rules.Code == registry.Denied {
+			out.Message += ": " + detail["hint"]
+		}
 		refused := &door.Refusal{Answer: out, Detail: rules.Detail, Cause: rules.Err}
 		if rules.Code == registry.Busy {
 			refused.Header = http.Header{"Retry-After": {"10"}}
