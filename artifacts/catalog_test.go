@@ -424,7 +424,7 @@ func (h *house) ok(err error) {
 // TestDocuments_make_a_version_good, and latest follows the highest that is.
 func TestDocuments_make_a_version_good(t *testing.T) {
 	h := build(t)
-	d := h.must(h.push(service, h.image(service, "amd64", "", "layer", ""), "1.0.2"))
+	d := h.must(h.push(service, h.image(service, "amd64", sha, "layer", ""), "1.0.2"))
 	if h.good("1.0.2") {
 		t.Error("it is good without documents")
 	}

@@ -449,7 +449,7 @@ func TestPrepare_judges_as_it_was_judged(t *testing.T) {
 	texts := map[string]string{}
 	release := func(number, built string) digest.Digest {
 		t.Helper()
-		d := h.must(h.push(service, h.image(service, "amd64", "", number, ""), number))
+		d := h.must(h.push(service, h.image(service, "amd64", sha[:39]+number[:1], number, ""), number))
 		pkg := debtest.Build(debtest.Spec{Package: "ms-ingestion", Version: number + "-1", Arch: "arm64"})
 		p := h.must(h.push(service, h.files(service, "", "", map[string][]byte{"x.deb": pkg}), "deb-"+number))
 		texts[number] = manifestYAML("docker", number, d, built)

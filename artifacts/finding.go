@@ -36,9 +36,12 @@ var ownRules = []string{
 	"manifest.built_at.order", "manifest.base_image.denied", "manifest.labels.mismatch", "manifest.labels.required.missing",
 	"metadata.group.mismatch", "metadata.service_name.mismatch", "metadata.architecture.mismatch", "metadata.multi_arch.mismatch",
 	"metadata.port_exposed.mismatch", "metadata.conflict",
-	"version.manifest.missing", "version.metadata.missing", "version.ownership.missing",
+	untraceable, "version.manifest.missing", "version.metadata.missing", "version.ownership.missing",
 	"components.version.unknown", "components.version.bad", "domain.version.unknown", "domain.version.bad", "domain.version.place", "domain.version.dependency",
 }
+
+// untraceable is the rule that an image says which commit it was built from.
+const untraceable = "version.untraceable"
 
 // OwnRules returns them.
 func OwnRules() []string { return slices.Clone(ownRules) }
@@ -84,7 +87,7 @@ func (l levels) of(rule string) Level {
 			return level
 		}
 	}
-	if strings.HasSuffix(rule, ".missing") {
+	if strings.HasSuffix(rule, ".missing") || rule == untraceable {
 		return Warn
 	}
 	return Deny

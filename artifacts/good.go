@@ -6,6 +6,8 @@ import (
 	"path"
 	"strings"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/entrepot/entrepot/artifacts/document"
 	"github.com/entrepot/entrepot/artifacts/find"
 	"github.com/entrepot/entrepot/artifacts/version"
@@ -78,6 +80,12 @@ func (k *Catalog) stateOf(ctx context.Context, view kv.View, v Version) (State, 
 		lack("ownership.yaml", "version.ownership.missing", "push an ownership.yaml to "+group+":ownership")
 	} else if err != nil {
 		return s, err
+	}
+	if level := levels.of(untraceable); level != Off && v.Commit == "" {
+		if f, pushed := v.Formats[Docker]; pushed {
+			s.Findings = append(s.Findings, Finding{level, f.Tag, document.Fault{Rule: untraceable, Problem: "does not say which commit it was built from",
+				Fix: "build it with the label " + ocispec.AnnotationRevision}})
+		}
 	}
 	for _, f := range s.Findings {
 		s.Good = s.Good && f.Level != Deny && !strings.HasSuffix(f.Rule, ".missing")

@@ -95,7 +95,7 @@ func TestPrepare_follows_the_rules(t *testing.T) {
 func TestPolicy_of_a_group(t *testing.T) {
 	h := build(t)
 	h.baseImages = []string{"python:*"}
-	d := h.must(h.push(service, h.image(service, "amd64", "", "layer", ""), "1.0.2"))
+	d := h.must(h.push(service, h.image(service, "amd64", sha, "layer", ""), "1.0.2"))
 	manifest := manifestYAML("docker", "1.0.2", d, "2026-01-01T00:00:00Z") + "base_image: debian:12\n"
 	if err := h.attach(service, "manifest.yaml", manifest, d); registry.Code(err) != registry.ManifestInvalid {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 // Fault is one thing that is wrong with a document. Where the text is not YAML the column is 1, for the parser knows the line alone.
 type Fault struct {
 	Rule    string `json:"rule"`            // the rule that it breaks, which never changes its name: manifest.sha256.form
-	Line    int    `json:"line"`            // from 1
+	Line    int    `json:"line"`            // from 1; 0 where there is no text
 	Column  int    `json:"column"`          // from 1, in characters
 	Field   string `json:"field,omitempty"` // labels.team or components[2].version; empty for the whole document
 	Problem string `json:"problem"`         // goes on from the field's name: "is cut short: 10 of 64 digits"
@@ -20,7 +20,9 @@ type Fault struct {
 // String says it all in one line.
 func (f Fault) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "line %d, column %d: ", f.Line, f.Column)
+	if f.Line > 0 {
+		fmt.Fprintf(&b, "line %d, column %d: ", f.Line, f.Column)
+	}
 	if f.Field != "" {
 		b.WriteString(f.Field + ": ")
 	}

@@ -24,6 +24,7 @@ func TestComponentsScripts(t *testing.T) {
 			Dir: "testdata/components",
 			Setup: func(e *testscript.Env) error {
 				e.Setenv(envServer, program.Start(t).Addr)
+				e.Setenv("HOOKS", filepath.Join(program.Root(), "deploy", "hooks"))
 				e.Setenv("DOCKER_CONFIG", filepath.Join(e.WorkDir, "docker"))
 				e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config"))
 				return nil
