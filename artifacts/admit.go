@@ -261,7 +261,7 @@ func (k *Catalog) Remove(ctx context.Context, tx kv.Tx, repo, tag string, was re
 		return nil
 	}
 	if tag == "" {
-		return nil // its tags are asked about one by one
+		return k.unlink(ctx, tx, repo, was) // its tags are asked about one by one
 	}
 	t, promises := version.ParseTag(tag)
 	format, versioned := formats[t.Kind]

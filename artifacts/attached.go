@@ -228,6 +228,35 @@ func link(tx kv.Tx, v Version, format Kind, row Attached) error {
 	return write(tx, keyDocument(v.Component, v.Version, what), row)
 }
 
+// unlink takes a document from the versions that it is about, if the manifest that is being deleted is one.
+func (k *Catalog) unlink(ctx context.Context, tx kv.Tx, repo string, was registry.Stored) error {
+	m, err := registry.ManifestIn(ctx, tx, was)
+	if err != nil || m.Subject == nil {
+		return err
+	}
+	tx.Delete(keyWaiting(repo, string(m.Subject.Digest), string(was.Digest)))
+	all, err := madeOf(ctx, tx, repo, m.Subject.Digest)
+	if err != nil {
+		return err
+	}
+	for _, of := range all {
+		for _, what := range []string{string(of.format), "metadata"} {
+			row, err := read[Attached](ctx, tx, keyDocument(repo, of.version.Version, what))
+			if errors.Is(err, ErrUnknown) || err == nil && row.Digest != was.Digest {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			tx.Delete(keyDocument(repo, of.version.Version, what))
+			if err := k.review(ctx, tx, of.version); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // arrived links the documents that were waiting for a manifest. They are here already, so nothing is refused: what is wrong is a finding.
 func (k *Catalog) arrived(ctx context.Context, tx kv.Tx, v Version, format Kind, d digest.Digest) error {
 	from, to := kv.Prefix(prefixWaiting + v.Component + "!" + string(d) + "!")

@@ -576,3 +576,15 @@ func TestCatalog_fields_that_are_missing(t *testing.T) {
 	h.ok(h.attach(service, "manifest.yaml", manifestYAML("docker", "1.0.2", d, "2026-01-01T00:00:00Z"), d))
 	h.promote(service, "1.0.2", prod)
 }
+
+// TestCatalog_document_deleted: a version without its document is good no more.
+func TestCatalog_document_deleted(t *testing.T) {
+	h := build(t)
+	h.release(service, "1.0.2", false)
+	s, err := h.State(t.Context(), service, "1.0.2")
+	h.ok(err)
+	h.ok(h.reg.DeleteManifest(t.Context(), service, s.Documents["metadata"].Digest, nil))
+	if s, err = h.State(t.Context(), service, "1.0.2"); err != nil || s.Good || len(s.Documents) != 1 || h.version("1.0.2").Good {
+		t.Errorf("%+v, %v", s, err)
+	}
+}

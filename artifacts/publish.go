@@ -83,6 +83,7 @@ func (p *publisher) move(ctx context.Context, k *Catalog, o Order) (Move, error)
 	select {
 	case <-mine.done:
 	case p.turn <- struct{}{}:
+		p.pace(ctx, k)
 		p.mu.Lock()
 		batch := p.waiting
 		p.waiting = nil
@@ -103,6 +104,24 @@ func (p *publisher) move(ctx context.Context, k *Catalog, o Order) (Move, error)
 		<-mine.done
 	}
 	return mine.move, mine.err
+}
+
+// ahead is how far the date of a suite may be ahead of the clock, of the ten seconds that hosts suffer (apt.conf(5), Acquire::Max-FutureTime).
+const ahead = 2 * time.Second
+
+// pace waits, while orders gather, until the next snapshot need not be dated further ahead than that; but for a moment only, should the clock have been set
+// back.
+func (p *publisher) pace(ctx context.Context, k *Catalog) {
+	row, err := read[suiteRow](ctx, k.index, keySuite(p.place.Suite()))
+	if err != nil {
+		return // there is none yet, or the publication says what is wrong
+	}
+	if wait := time.Unix(row.Snapshot, 0).Add(time.Second - ahead).Sub(k.now()); wait > 0 {
+		select {
+		case <-time.After(min(wait, time.Second)):
+		case <-ctx.Done(): // who ordered it is gone; it is published nevertheless
+		}
+	}
 }
 
 // again publishes a suite as it is, for its date or its keys.
@@ -398,6 +417,13 @@ func (k *Catalog) prune(ctx context.Context, name string) {
 
 // pruned drops their rows first: what has no row is nobody's, and is found by its tag until the last of it is gone.
 func (k *Catalog) pruned(ctx context.Context, name string) error {
+	var tags []string // listed before the rows are read: another process may be publishing
+	for tag, err := range k.registry.Tags(ctx, SuiteRepo(name), "") {
+		if err != nil {
+			return err
+		}
+		tags = append(tags, tag)
+	}
 	var past []suite.Past
 	gone := map[string]time.Time{} // by the tag
 	for s, err := range snapshots(ctx, k.index, name) {
@@ -428,11 +454,11 @@ func (k *Catalog) pruned(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	for tag, err := range k.registry.Tags(ctx, SuiteRepo(name), "") {
-		if err == nil && !stays[tag] {
-			err = k.discard(ctx, SuiteRepo(name), tag, needed)
+	for _, tag := range tags {
+		if stays[tag] {
+			continue
 		}
-		if err != nil {
+		if err := k.discard(ctx, SuiteRepo(name), tag, needed); err != nil {
 			return err
 		}
 	}

@@ -220,7 +220,7 @@ func (k *Catalog) seeSnapshot(ctx context.Context, reg *registry.Registry, repo,
 	}
 	place, err := ParsePlace(p.Manifest.Annotations[annotationPlace])
 	if err != nil || place.Suite() != name {
-		return fmt.Errorf("it does not say of which place it is: %w", err)
+		return fmt.Errorf("it is no snapshot of %s: it says that it is of %.100q", name, p.Manifest.Annotations[annotationPlace])
 	}
 	row := snapshotRow{Snapshot: suite.Snapshot{Suite: name, Date: date, Files: map[string]suite.File{}}, Manifest: now.Digest}
 	for _, l := range p.Manifest.Layers {

@@ -4,6 +4,7 @@ package apt
 
 import (
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"testing"
@@ -78,3 +79,6 @@ func (h *house) dates(suite string) (all []time.Time, err error) {
 	}
 	return all, nil
 }
+
+// Unwrap lets the door set deadlines for what it reads.
+func (s *statusOf) Unwrap() http.ResponseWriter { return s.ResponseWriter }

@@ -42,7 +42,7 @@ func (w *writer) upload() error {
 }
 
 // publish promotes what was uploaded last, or, if it goes back, what was there before.
-func (w *writer) publish(kind artifacts.OrderKind) error {
+func (w *writer) publish(kind artifacts.MoveKind) error {
 	o := artifacts.Order{Kind: kind, Component: w.component(), Place: prod}
 	if kind == artifacts.Promotion {
 		o.Version = w.last
@@ -90,10 +90,10 @@ func TestHost_twenty_update_while_a_hundred_snapshots_are_published(t *testing.T
 	var reading, writing sync.WaitGroup
 	for i, host := range crowd {
 		reading.Go(func() {
-			for n := i; ctx.Err() == nil; n++ {
+			for n := 0; ctx.Err() == nil; n++ {
 				args := []string{"apt-get", "update"}
 				if n%4 == 3 {
-					args = []string{"apt-get", "download", all[n%len(all)].name}
+					args = []string{"apt-get", "download", all[(n+i)%len(all)].name}
 				}
 				if out, err := host.run(t, "", args...); err != nil || strings.Contains(out, "W:") || strings.Contains(out, "E:") {
 					t.Errorf("host %d, after %d moves: %q: %v\n%s", i, moves.Load(), args, err, out)
@@ -163,14 +163,16 @@ func TestHost_twenty_update_while_a_hundred_snapshots_are_published(t *testing.T
 					return
 				}
 			}
-			for _, w := range all {
-				if got := host.has(t, w.name, "amd64"); got != w.last {
-					t.Errorf("host %d has %s in version %q, want the last, %q", i, w.name, got, w.last)
-				}
-			}
 		})
 	}
 	reading.Wait()
+	for i, host := range crowd {
+		for _, w := range all {
+			if got := host.has(t, w.name, "amd64"); got != w.last {
+				t.Errorf("host %d has %s in version %q, want the last, %q", i, w.name, got, w.last)
+			}
+		}
+	}
 	for _, answer := range asked.since() {
 		if !strings.HasPrefix(answer, "200 ") && !strings.HasPrefix(answer, "201 ") && !strings.HasPrefix(answer, "304 ") {
 			t.Errorf("somebody was answered %q", answer)
@@ -216,12 +218,16 @@ func TestHost_takes_what_is_published_in_a_burst(t *testing.T) {
 		}
 		if out, err := host.run(t, "", "apt-get", "update"); err != nil {
 			t.Errorf("%v\n%s", err, out)
-			break
+			failed.Store(true)
 		}
+		over = over || failed.Load()
 	}
 	<-done
+	if failed.Load() {
+		return
+	}
 	dates, err := h.dates("cloud-prod")
-	if err != nil || failed.Load() {
+	if err != nil {
 		t.Fatal(err)
 	}
 	if got := len(dates) - len(all); got >= each*len(all) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -117,6 +118,15 @@ func (s *Shelf) putDocument(ctx context.Context, repo, tag string, before digest
 	if kept.Same {
 		kept.Digest = before
 		return kept, nil
+	}
+	// One that comes back after another had taken its place is a new event: the last one counts, also when all is read anew from what is stored.
+	if _, err := s.Registry.Resolve(ctx, repo, string(d)); err == nil && tag == "" {
+		m.Annotations = map[string]string{ocispec.AnnotationCreated: time.Now().UTC().Format(time.RFC3339Nano)}
+		if body, err = encode(m); err != nil {
+			return Kept{}, err
+		}
+		d = digest.FromBytes(body)
+		kept.Digest = d
 	}
 	if err := s.putBytes(ctx, repo, text); err != nil {
 		return Kept{}, err

@@ -70,11 +70,12 @@ func TestDocument_again(t *testing.T) {
 	if other.Same || other.Digest == first.Digest {
 		t.Errorf("%+v", other)
 	}
-	if again := h.must(h.document("1.0.2", artifacts.Docker, document.KindManifest, text)); again.Same {
-		t.Errorf("%+v, want it to be in force again", again)
+	back := h.must(h.document("1.0.2", artifacts.Docker, document.KindManifest, text))
+	if back.Same || back.Digest == first.Digest {
+		t.Errorf("%+v, want it to be in force again, as an artifact of its own", back)
 	}
 	again := h.must(h.document("1.0.2", artifacts.Docker, document.KindManifest, text))
-	if !again.Same || again.Digest != first.Digest {
+	if !again.Same || again.Digest != back.Digest {
 		t.Errorf("%+v", again)
 	}
 	oras := artifact(artifacts.TypeMetadata, layer("metadata.yaml", "application/yaml", digest.FromString(metadata), int64(len(metadata))))

@@ -26,8 +26,9 @@ func reindexVerb(a *app) *cobra.Command {
 		Long: `Build the index anew from content, when the index was lost or damaged. The server must be stopped.
 
 All content is read and checked. Repositories, tags and the journal come back from the journal's copies among the content, which a running server
-writes every minute and when it stops. Accounts and grants are taken over from the former index, as far as that can be read: they are nowhere else. It
-is kept beside the new one with the time in its name.`,
+writes every minute and when it stops. Accounts and grants, how things came to be deployed and the keys that sign apt suites are taken over from the former
+index, as far as that can be read: they are nowhere else. Without it what is deployed is told by domain tags, and hosts must be set up for apt again. It is
+kept beside the new one with the time in its name.`,
 		Args: takes(0, 0),
 	}
 	storeFlags(a, cmd, &config, &data)

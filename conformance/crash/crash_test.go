@@ -116,6 +116,15 @@ func look(t *testing.T, p *program.Program, c *common, writers []*writer, all bo
 // fromContent takes the index of a stopped program away, lets it be built anew and starts the program again.
 func fromContent(t *testing.T, p *program.Program) string {
 	t.Helper()
+	removeIndex(t, p)
+	out := reindex(t, p)
+	p.Restart()
+	return out
+}
+
+// removeIndex takes the index of a stopped program away.
+func removeIndex(t *testing.T, p *program.Program) {
+	t.Helper()
 	for _, pattern := range []string{"index.db*", "uploads.db*"} {
 		names, err := filepath.Glob(filepath.Join(p.Dir, "data", pattern))
 		if err != nil || len(names) == 0 {
@@ -127,12 +136,16 @@ func fromContent(t *testing.T, p *program.Program) string {
 			}
 		}
 	}
+}
+
+// reindex lets a stopped program build its index anew, and returns what it says.
+func reindex(t *testing.T, p *program.Program) string {
+	t.Helper()
 	out, err := p.CLI("reindex")
 	if err != nil {
 		t.Errorf("entrepot reindex: %v\n%s", err, out)
 	}
 	verify(t, p)
-	p.Restart()
 	return out
 }
 
