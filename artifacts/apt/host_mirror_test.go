@@ -112,7 +112,7 @@ func TestHost_reprepro_mirrors_a_suite(t *testing.T) {
 		return fmt.Sprintf("Name: entrepot\nMethod: %s/apt\nSuite: cloud-prod\nComponents: dmp ops\nArchitectures: amd64 arm64\nVerifyRelease: %s\n", h.server.URL, key)
 	}
 	host.write(t, "conf/updates", updates(other.keyID()))
-	host.refuses(t, "No valid signature", "reprepro", "update")
+	host.refuses(t, "Not enough signatures found", "reprepro", "update")
 
 	host.write(t, "conf/updates", updates(h.keyID()))
 	host.ok(t, "reprepro", "update")

@@ -1,0 +1,100 @@
+//go:build clients
+
+package apt
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/entrepot/entrepot/artifacts"
+	"github.com/entrepot/entrepot/artifacts/suite"
+)
+
+// While two keys sign, hosts notice nothing of a rotation; when the older one has retired, those go on that have run the script again meanwhile.
+func TestHost_follows_a_rotation_of_keys(t *testing.T) {
+	h := onDisk(t, since(72*time.Hour))
+	h.restart(func(_ *artifacts.Config, k *suite.KeysConfig) { k.Overlap = 48 * time.Hour })
+	h.stock()
+	before := h.snapshot("cloud-prod").Date
+	diligent, idle := newHost(t), newHost(t)
+	for _, host := range []*host{diligent, idle} {
+		host.isSetUp(t, h, "cloud-prod")
+		host.updated(t)
+	}
+
+	h.clock.pass(time.Hour)
+	h.rotates(false)
+	young := newHost(t)
+	young.isSetUp(t, h, "cloud-prod")
+	for _, host := range []*host{diligent, idle, young} {
+		host.updated(t)
+	}
+	h.promote(service, "1.1.0", prod)
+	if out, err := diligent.setup(t, h, "cloud-prod"); err != nil || !strings.Contains(out, "/etc/apt/keyrings/entrepot.asc is written") {
+		t.Errorf("the script fetches no new keys: %v\n%s", err, out)
+	}
+	for _, host := range []*host{diligent, idle, young} {
+		host.updated(t)
+		if candidate, _ := host.policy(t, "hello"); candidate != "1:2.0~rc1+b2" {
+			t.Errorf("while two keys sign apt would install %q", candidate)
+		}
+	}
+
+	h.clock.pass(48 * time.Hour)
+	h.promote(service, "2.0.0", prod)
+	for _, host := range []*host{diligent, young} {
+		host.updated(t)
+		host.ok(t, "apt-get", "install", "hello")
+		if got := host.has(t, "hello", "amd64"); got != "1:3.0~rc1+b2" {
+			t.Errorf("when the old key has retired there is %q", got)
+		}
+	}
+	idle.refuses(t, "NO_PUBKEY", "apt-get", "update")
+	idle.isSetUp(t, h, "cloud-prod")
+	idle.updated(t)
+
+	// What only the old key has signed is still read by a host that comes now.
+	late := newHost(t)
+	late.isSetUp(t, h, "cloud-prod")
+	source := "etc/apt/sources.list.d/entrepot-cloud-prod.sources"
+	text, err := os.ReadFile(late.path(source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	late.write(t, source, strings.Replace(string(text), "/apt\n", "/apt/snapshots/"+before.Format(dateForm)+"\n", 1))
+	late.updated(t)
+	if candidate, _ := late.policy(t, "hello"); candidate != "1:1.0~rc1+b2" {
+		t.Errorf("of the snapshot of before apt would install %q", candidate)
+	}
+}
+
+// rotates has a new key take over, and all suites be signed by it.
+func (h *house) rotates(revoke bool) {
+	h.t.Helper()
+	if err := h.keys.Rotate(h.ctx, revoke); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.catalog.Republish(h.ctx); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// A key that has leaked signs nothing any more at once, and no host trusts what it signed once the host has the new keyring.
+func TestHost_is_shut_out_until_it_has_the_new_key_after_a_revocation(t *testing.T) {
+	h, host := onDisk(t), newHost(t)
+	h.stock()
+	host.isSetUp(t, h, "cloud-prod")
+	host.updated(t)
+	before := h.get("/apt/dists/cloud-prod/InRelease").want(200).body
+	h.clock.pass(time.Minute)
+	h.rotates(true)
+	host.refuses(t, "NO_PUBKEY", "apt-get", "update")
+	host.isSetUp(t, h, "cloud-prod")
+	host.updated(t)
+	host.write(t, "old", before)
+	if out, err := host.run(t, "", "gpgv", "--keyring", host.keyring(t, h), "old"); err == nil {
+		t.Errorf("what the key that leaked has signed is still trusted: %s", out)
+	}
+}
