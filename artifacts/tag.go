@@ -13,11 +13,17 @@ import (
 	"github.com/entrepot/entrepot/registry"
 )
 
-// IsComponent tells whether a repository is a component: <domain>/<group>/<service>.
-func IsComponent(repo string) bool { return strings.Count(repo, "/") == 2 }
+// IsComponent tells whether a repository is a component: <domain>/<group>/<service>. Names that begin like a host's are those of other registries, which are
+// seen through this one.
+func IsComponent(repo string) bool { return strings.Count(repo, "/") == 2 && !isForeign(repo) }
 
 // isGroup tells whether a repository is a group: <domain>/<group>.
-func isGroup(repo string) bool { return strings.Count(repo, "/") == 1 }
+func isGroup(repo string) bool { return strings.Count(repo, "/") == 1 && !isForeign(repo) }
+
+func isForeign(repo string) bool {
+	first, _, _ := strings.Cut(repo, "/")
+	return strings.Contains(first, ".")
+}
 
 // Scratch tells whether a tag is one that people use as they like: in a component whatever promises nothing, anywhere else every tag.
 func Scratch(repo, tag string) bool {

@@ -55,7 +55,7 @@ func (r *Registry) keep(ctx context.Context, repo string, d digest.Digest, u *up
 		} else if err != nil {
 			return err
 		}
-		return r.hold(ctx, tx, repo, d, u.Size, journal.Event{Action: "blob.push"})
+		return r.hold(ctx, tx, repo, d, u.Size, journal.Event{Action: u.action()})
 	})
 	if errors.Is(err, errVanished) { // swept away since we looked; the bytes are still in the upload
 		return r.keep(ctx, repo, d, u)

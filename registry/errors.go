@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/entrepot/entrepot/storage/blob"
 	"github.com/entrepot/entrepot/storage/kv"
@@ -27,6 +28,8 @@ const (
 	TooLarge            = "MANIFEST_TOO_LARGE" // a manifest over the limit
 	Busy                = "UPLOAD_BUSY"        // another request is writing this upload
 	Full                = "STORAGE_FULL"       // no space left
+	UpstreamDown        = "UPSTREAM_DOWN"      // the registry that this is pulled through from does not answer
+	UpstreamLimited     = "UPSTREAM_LIMITED"   // it wants fewer requests
 )
 
 // Error is a refusal that a client is meant to understand. Code and Detail go to the client; Err is the cause, for the operator's log only.
@@ -34,6 +37,7 @@ type Error struct {
 	Code   string
 	Detail any // encodes as JSON; tells what is wrong with what, and what to do
 	Err    error
+	After  time.Duration // when it may be tried again; 0: that is not known
 }
 
 func (e *Error) Error() string {

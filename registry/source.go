@@ -31,6 +31,24 @@ type Source interface {
 	Referrers(ctx context.Context, repo string, subject digest.Digest, kind, cursor string) iter.Seq2[Referrer, error]
 }
 
+// Notes are what a source has to say of how it answered, besides the answer.
+type Notes struct{ Stale string } // why what is served may not be the newest; empty: it is
+
+type notesKey struct{}
+
+// WithNotes returns a context in which a source may leave notes, and those.
+func WithNotes(ctx context.Context) (context.Context, *Notes) {
+	n := new(Notes)
+	return context.WithValue(ctx, notesKey{}, n), n
+}
+
+// Note leaves a note that what is served may not be the newest.
+func Note(ctx context.Context, stale string) {
+	if n, ok := ctx.Value(notesKey{}).(*Notes); ok {
+		n.Stale = stale
+	}
+}
+
 // Referrer is one entry of a referrers list.
 type Referrer struct {
 	Descriptor []byte // JSON, with artifactType and annotations as the distribution-spec ("Listing Referrers") wants them

@@ -43,6 +43,15 @@ type upload struct {
 	state     []byte // of the hash over all received bytes; empty: they have to be hashed anew
 	inRow     bool   // the bytes lie in the row itself, not in the blob store
 	bytes     []byte
+	fetched   bool // it comes from another registry, not from a client; such uploads have no rows
+}
+
+// action is what the journal calls what an upload ends in.
+func (u *upload) action() string {
+	if u.fetched {
+		return "blob.fetch"
+	}
+	return "blob.push"
 }
 
 func (u *upload) row() []byte {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 
 	"github.com/entrepot/entrepot/artifacts"
@@ -19,6 +20,7 @@ import (
 // components are the catalog and everything around it.
 type components struct {
 	catalog *artifacts.Catalog
+	index   kv.DB
 	keys    *suite.Keys
 	url     string
 	log     *slog.Logger
@@ -38,21 +40,31 @@ func openComponents(c Config, index kv.DB, service string, log *slog.Logger) (*c
 		Index: index, Log: log, Rules: levels, StaleBuild: c.Artifacts.StaleBuild, BaseImages: c.Artifacts.BaseImages,
 		RequiredLabels: c.Artifacts.RequiredLabels, Last: c.Artifacts.LastEnvironments, Keys: keys, ValidFor: c.Artifacts.Apt.ValidFor,
 	})
-	return &components{catalog, keys, c.URL, log}, nil
+	return &components{catalog, index, keys, c.URL, log}, nil
 }
 
 // registryRoutes are those of the distribution API, with what components add to it.
-func (k *components) registryRoutes(c Config, reg *registry.Registry) []door.Route {
+func (k *components) registryRoutes(c Config, reg *registry.Registry) ([]door.Route, error) {
+	var source registry.Source = artifacts.Source{Registry: reg, Catalog: k.catalog}
+	closed := artifacts.Reserved
+	through, err := openUpstreams(c, reg, source, k.index, k.log)
+	if err != nil {
+		return nil, err
+	}
+	if through != nil {
+		source = through
+		closed = func(repo string) error { return cmp.Or(artifacts.Reserved(repo), through.Closed(repo)) }
+	}
 	return api.Routes(api.Config{
-		Registry: reg, Source: artifacts.Source{Registry: reg, Catalog: k.catalog}, NoDeletes: !c.Deletes, Scratch: artifacts.Scratch,
-		Moves: artifacts.Tags{Catalog: k.catalog}, Closed: artifacts.Reserved,
+		Registry: reg, Source: source, Fetches: through != nil, NoDeletes: !c.Deletes, Scratch: artifacts.Scratch,
+		Moves: artifacts.Tags{Catalog: k.catalog}, Closed: closed,
 		Needs: func(repo, tag string) rights.Action {
 			if artifacts.Governed(repo, tag) {
 				return rights.Govern
 			}
 			return ""
 		},
-	})
+	}), nil
 }
 
 // routes are the doors to components.

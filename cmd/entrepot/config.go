@@ -33,6 +33,9 @@ type Config struct {
 	// Who may do what.
 	Auth Auth `yaml:"auth"`
 
+	// Other registries that are pulled through this one: docker.io/library/alpine is what docker.io calls library/alpine.
+	Upstreams []UpstreamEntry `yaml:"upstreams"`
+
 	// Components: how their documents are judged, and what their apt suites are like.
 	Artifacts Artifacts `yaml:"artifacts"`
 
@@ -119,6 +122,39 @@ type Auth struct {
 
 	// Directories that know people, their passwords and their groups.
 	LDAP []LDAPDirectory `yaml:"ldap"`
+}
+
+// UpstreamEntry is a registry that is pulled through.
+type UpstreamEntry struct {
+	// What repositories' names begin with here, as in the names of images: docker.io. It has a full stop in it.
+	Name string `yaml:"name"`
+
+	// Where it is, and its mirrors, in the order in which they are tried. https:// unless on this machine.
+	URLs []string `yaml:"urls"`
+
+	// Who logs in; empty means nobody.
+	Username string `yaml:"username"`
+
+	// The password, or a token. Better in a file.
+	Password string `yaml:"password"`
+
+	// A file with the password, read again when it changes.
+	PasswordFile string `yaml:"passwordFile"`
+
+	// For how long nobody asks again what a tag names.
+	TagTTL time.Duration `yaml:"tagTTL"`
+
+	// The repositories that may be pulled through, as library/* or team/**. Empty means all.
+	Allow []string `yaml:"allow"`
+
+	// Those that may not, although allow would.
+	Deny []string `yaml:"deny"`
+
+	// A PEM file of authorities that are believed beside the system's.
+	CA string `yaml:"ca"`
+
+	// Ask nothing: what is kept is all there is.
+	Offline bool `yaml:"offline"`
 }
 
 // Artifacts says how components are judged.

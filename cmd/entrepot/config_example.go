@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 )
 
 const exampleHead = `# Configuration of entrepot: every key, with its default. All of them are optional.
@@ -68,6 +69,14 @@ func sampleConfig() Config {
 		UserBase: "ou=people,dc=example,dc=com", UserFilter: "(&(objectClass=person)(uid={name}))", NameAttribute: "uid",
 		GroupBase: "ou=groups,dc=example,dc=com", GroupFilter: "(member={dn})", GroupAttribute: "cn",
 	}}
+	c.Upstreams = []UpstreamEntry{{
+		Name: "docker.io", URLs: []string{"https://registry-1.docker.io"}, Username: "robot", PasswordFile: "/etc/entrepot/hub.secret", TagTTL: 5 * time.Minute,
+		Allow: []string{"library/*"},
+	}}
+	c.Artifacts.BaseImages = []string{"python:3.*-alpine", "registry.example.com/base/*"}
+	c.Artifacts.RequiredLabels = []string{"org.opencontainers.image.revision"}
+	c.Artifacts.Rules = map[string]string{"manifest.base_image.denied": "warn", "version.ownership.missing": "off"}
+	c.Artifacts.LastEnvironments = []string{"prod", "live"}
 	return c
 }
 

@@ -40,6 +40,7 @@ func (c Config) faults() faults {
 		j.wrong("tls.clientCA", "client certificates need TLS; set tls.cert and tls.key too")
 	}
 	j.auth(c.Auth)
+	j.upstreams(c.Upstreams)
 	j.artifacts(c.Artifacts)
 	if b := c.Limits.ManifestBytes; b < 1<<10 || b > 64<<20 {
 		j.wrong("limits.manifestBytes", "%v is not between 1KiB and 64MiB; manifests are held in memory", b)

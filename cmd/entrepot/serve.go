@@ -21,6 +21,7 @@ import (
 
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
+	"github.com/entrepot/entrepot/registry/api"
 )
 
 func serveVerb(a *app) *cobra.Command {
@@ -132,8 +133,12 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 	if measured != nil {
 		at.Metrics = measured
 	}
-	routes := slices.Concat(s.components.registryRoutes(c, s.registry), s.authority.routes(), s.components.routes(s.registry))
-	var handler http.Handler = door.New(at, routes...)
+	routes, err := s.components.registryRoutes(c, s.registry)
+	if err != nil {
+		return nil, err
+	}
+	routes = slices.Concat(routes, s.authority.routes(), s.components.routes(s.registry))
+	handler := api.Namespaces(door.New(at, routes...))
 	if handler, s.tracing, err = traced(ctx, c.Tracing, handler); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/opencontainers/go-digest"
 
@@ -25,6 +26,7 @@ import (
 type Config struct {
 	Registry  *registry.Registry
 	Source    registry.Source             // where content is pulled from; nil: Registry itself
+	Fetches   bool                        // the source fetches from elsewhere, and the journal is told for whom
 	NoDeletes bool                        // every DELETE of content is answered 405
 	Scratch   func(repo, tag string) bool // whether a tag is one that whoever has set it may remove; nil: every tag is
 	Moves     Moves                       // knows the tags that say what is deployed; nil: there are none
@@ -53,11 +55,20 @@ type API struct {
 	moves    Moves
 	needs    func(repo, tag string) auth.Action
 	closed   func(repo string) error
+	fetches  bool
+}
+
+// reading is the context in which a request reads from the source.
+func (a *API) reading(r *http.Request, c door.Call) context.Context {
+	if a.fetches {
+		return c.By(r)
+	}
+	return r.Context()
 }
 
 // Routes returns the table.
 func Routes(c Config) []door.Route {
-	a := &API{registry: c.Registry, source: c.Source, deletes: !c.NoDeletes, scratch: c.Scratch, moves: c.Moves, needs: c.Needs, closed: c.Closed}
+	a := &API{registry: c.Registry, source: c.Source, deletes: !c.NoDeletes, scratch: c.Scratch, moves: c.Moves, needs: c.Needs, closed: c.Closed, fetches: c.Fetches}
 	if a.closed == nil {
 		a.closed = func(string) error { return nil }
 	}

@@ -17,7 +17,7 @@ import (
 
 // getBlob serves a blob, whole or in ranges (distribution-spec, "Pulling blobs"; RFC 9110, section 14).
 func (a *API) getBlob(w http.ResponseWriter, r *http.Request, c door.Call) error {
-	info, content, err := a.source.OpenBlob(r.Context(), c.On, digest.Digest(c.Last))
+	info, content, err := a.source.OpenBlob(a.reading(r, c), c.On, digest.Digest(c.Last))
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (s *served) outcome(r *http.Request, d digest.Digest) error {
 // headBlob tells of a blob (distribution-spec, "Checking if content exists in the registry"). Since a client may skip its upload because
 // of this answer, the answer is recorded.
 func (a *API) headBlob(w http.ResponseWriter, r *http.Request, c door.Call) error {
-	info, err := a.source.Blob(r.Context(), c.On, digest.Digest(c.Last))
+	info, err := a.source.Blob(a.reading(r, c), c.On, digest.Digest(c.Last))
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,10 @@ package api
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"os"
+	"strconv"
 
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
@@ -27,6 +29,8 @@ var answers = map[string]door.Answer{
 	registry.RangeInvalid:        {Status: 416, Code: "BLOB_UPLOAD_INVALID", Message: "chunk out of order"},
 	registry.TooLarge:            {Status: 413, Code: "SIZE_INVALID", Message: "manifest too large"},
 	registry.Busy:                {Status: 409, Code: "BLOB_UPLOAD_INVALID", Message: "another request is writing this upload"},
+	registry.UpstreamDown:        {Status: 503, Code: "UNAVAILABLE", Message: "the upstream registry does not answer"},
+	registry.UpstreamLimited:     {Status: 429, Code: "TOOMANYREQUESTS", Message: "the upstream registry wants fewer requests"},
 	registry.Full:                {Status: 507, Code: "STORAGE_FULL", Message: "no space left in this registry"},
 }
 
@@ -63,7 +67,10 @@ func refusal(err error) error {
 			out.Message += ": " + detail["hint"]
 		}
 		refused := &door.Refusal{Answer: out, Detail: rules.Detail, Cause: rules.Err}
-		if rules.Code == registry.Busy {
+		switch {
+		case rules.After > 0:
+			refused.Header = http.Header{"Retry-After": {strconv.Itoa(int(math.Ceil(rules.After.Seconds())))}}
+		case rules.Code == registry.Busy:
 			refused.Header = http.Header{"Retry-After": {"10"}}
 		}
 		return refused

@@ -18,11 +18,13 @@ import (
 
 // getManifest serves a manifest's exact bytes (distribution-spec, "Pulling manifests").
 func (a *API) getManifest(w http.ResponseWriter, r *http.Request, c door.Call) error {
-	desc, body, err := a.source.Manifest(r.Context(), c.On, c.Last)
+	ctx, notes := registry.WithNotes(a.reading(r, c))
+	desc, body, err := a.source.Manifest(ctx, c.On, c.Last)
 	if err != nil {
 		return err
 	}
 	describe(w.Header(), desc)
+	warn(w.Header(), notes)
 	if notModified(w, r, desc.Digest) {
 		return nil
 	}
@@ -33,11 +35,13 @@ func (a *API) getManifest(w http.ResponseWriter, r *http.Request, c door.Call) e
 
 // headManifest tells of a manifest (distribution-spec, "Checking if content exists in the registry").
 func (a *API) headManifest(w http.ResponseWriter, r *http.Request, c door.Call) error {
-	desc, err := a.source.Resolve(r.Context(), c.On, c.Last)
+	ctx, notes := registry.WithNotes(a.reading(r, c))
+	desc, err := a.source.Resolve(ctx, c.On, c.Last)
 	if err != nil {
 		return err
 	}
 	describe(w.Header(), desc)
+	warn(w.Header(), notes)
 	if notModified(w, r, desc.Digest) {
 		return nil
 	}
@@ -53,6 +57,13 @@ func describe(h http.Header, desc ocispec.Descriptor) {
 	h["Docker-Content-Digest"] = []string{d}
 	h["Etag"] = []string{`"` + d + `"`}
 	h["X-Content-Type-Options"] = nosniff
+}
+
+// warn tells a client that what it gets may not be the newest (RFC 7234, section 5.5.1, which clients still know).
+func warn(h http.Header, notes *registry.Notes) {
+	if notes.Stale != "" {
+		h["Warning"] = []string{`110 - ` + strconv.Quote(notes.Stale)}
+	}
 }
 
 var nosniff = []string{"nosniff"}

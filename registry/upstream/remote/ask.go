@@ -114,6 +114,11 @@ func (c *call) bad(format string, args ...any) *Error {
 	return c.fail(ErrBad, fmt.Errorf(format, args...))
 }
 
+// within ends the call after a while, unless the timer is stopped.
+func (c *call) within(most time.Duration, what string) *time.Timer {
+	return time.AfterFunc(most, func() { c.cancel(&ended{what, most}) })
+}
+
 // answer is one that was read to its end.
 type answer struct {
 	call   *call
@@ -165,7 +170,7 @@ func (c *call) readAll(resp *http.Response, most int64) ([]byte, error) {
 	if resp.ContentLength > most && c.method != http.MethodHead {
 		return nil, c.bad("it has %d bytes, more than the %d that are taken", resp.ContentLength, most)
 	}
-	timer := time.AfterFunc(c.config.Timeouts.Stall, func() { c.cancel(&ended{"the answer did not end", c.config.Timeouts.Stall}) })
+	timer := c.within(c.config.Timeouts.Stall, "the answer did not end")
 	defer timer.Stop()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	c.pace.take(len(body), time.Now())

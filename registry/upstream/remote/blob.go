@@ -18,8 +18,8 @@ type Body struct {
 	Offset int64 // where this begins
 }
 
-// Blob opens a blob at an offset. Reads fail with io.ErrUnexpectedEOF in their chain if less comes than was announced; [ErrDown] is among what they may
-// be, and then it may be asked for again, from there on. What comes is not hashed: whoever reads it does that, and knows its size from a manifest.
+// Blob opens a blob at an offset. Reads fail with io.ErrUnexpectedEOF in their chain if less comes than was announced. What breaks off is [ErrDown],
+// and may be asked for again, from there on. It is not hashed: whoever reads it does that, and knows its size from a manifest.
 func (r *Remote) Blob(ctx context.Context, repo string, d digest.Digest, offset int64) (Body, error) {
 	q, err := r.about("get blob", repo, "blobs", string(d))
 	if err != nil {

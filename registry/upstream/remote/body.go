@@ -27,8 +27,7 @@ type body struct {
 }
 
 func (b *body) prepare() {
-	stall := b.call.config.Timeouts.Stall
-	b.timer = time.AfterFunc(stall, func() { b.call.cancel(&ended{"the body stands still: nothing much came", stall}) })
+	b.timer = b.call.within(b.call.config.Timeouts.Stall, "the body stands still: nothing much came")
 	b.timer.Stop()
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"time"
 	"unicode"
@@ -40,7 +41,7 @@ func cause(ctx context.Context, err error) error {
 		return certificate
 	case errors.As(err, &authority):
 		return authority
-	case errors.As(err, &tls.RecordHeaderError{}):
+	case errors.Is(err, http.ErrSchemeMismatch):
 		return errors.New("it does not speak TLS")
 	case errors.Is(err, errGuarded):
 		return errGuarded

@@ -28,7 +28,7 @@ func (c *call) exchange() (*http.Response, error) {
 	}
 	if resp.StatusCode == http.StatusUnauthorized && sameOrigin(resp.Request.URL, c.base.url) {
 		if challenges := parseChallenges(resp.Header.Values("WWW-Authenticate")); len(challenges) > 0 {
-			drain(resp)
+			c.drain(resp)
 			if used, err = c.login(key, used, challenges); err != nil {
 				return nil, err
 			}
@@ -39,7 +39,7 @@ func (c *call) exchange() (*http.Response, error) {
 	}
 	c.logins.note(resp.Header)
 	if err := c.judge(resp, used); err != nil {
-		drain(resp)
+		c.drain(resp)
 		return nil, err
 	}
 	return resp, nil
@@ -62,7 +62,7 @@ func (c *call) judge(resp *http.Response, used login) error {
 
 // send puts the question, and follows where it is sent. The answer's headers are there in time, or it is an error.
 func (c *call) send(authorization string) (*http.Response, error) {
-	timer := time.AfterFunc(c.config.Timeouts.Header, func() { c.cancel(&ended{"it did not answer", c.config.Timeouts.Header}) })
+	timer := c.within(c.config.Timeouts.Header, "it did not answer")
 	defer timer.Stop()
 	address := *c.base.url
 	address.Path += "/v2/" + c.path
@@ -80,7 +80,7 @@ func (c *call) send(authorization string) (*http.Response, error) {
 		default:
 			return resp, nil
 		}
-		drain(resp)
+		c.drain(resp)
 		next, err := c.follow(to, resp.Header.Get("Location"))
 		if err == nil && redirects == maxRedirects {
 			err = c.bad("it redirects more than %d times", maxRedirects)
@@ -129,8 +129,10 @@ func (c *call) guard(to *url.URL) context.Context {
 	return context.WithValue(c.ctx, sentTo{}, origin(to))
 }
 
-// drain lets a connection be used again after an answer that is short.
-func drain(resp *http.Response) {
+// drain lets a connection be used again after an answer that is short, and comes to its end in time.
+func (c *call) drain(resp *http.Response) {
+	timer := c.within(c.config.Timeouts.Header, "the answer did not end")
+	defer timer.Stop()
 	_, _ = io.CopyN(io.Discard, resp.Body, 16<<10)
 	resp.Body.Close()
 }
@@ -140,7 +142,7 @@ func (c *call) refusal(resp *http.Response, kind error, secrets ...string) *Erro
 	e := c.fail(kind, nil)
 	e.Status = resp.StatusCode
 	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.now())
-	timer := time.AfterFunc(c.config.Timeouts.Header, func() { c.cancel(&ended{"the answer did not end", c.config.Timeouts.Header}) })
+	timer := c.within(c.config.Timeouts.Header, "the answer did not end")
 	defer timer.Stop()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
 	type fault struct{ Code, Message string }

@@ -17,8 +17,8 @@ import (
 var accepted = strings.Join([]string{ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex,
 	registry.TypeDockerManifest, registry.TypeDockerList, "*/*"}, ", ")
 
-// Head returns what ref, a tag or a digest, names in repo, without its bytes if the upstream says all there is to say without them. Docker Hub does not
-// count this as a pull.
+// Head returns what ref, a tag or a digest, names in repo, without its bytes if the upstream says all there is to say without them. Docker Hub
+// does not count this as a pull.
 func (r *Remote) Head(ctx context.Context, repo, ref string) (ocispec.Descriptor, error) {
 	q, err := r.about("look up manifest", repo, "manifests", ref)
 	if err != nil {
@@ -52,8 +52,8 @@ func (r *Remote) Head(ctx context.Context, repo, ref string) (ocispec.Descriptor
 	return d, nil
 }
 
-// Manifest returns what ref, a tag or a digest, names in repo, with its exact bytes. They match the digest: the one that was asked for, and the one that
-// the upstream says, if it does. The media type is what the upstream says (Content-Type, without parameters), not judged further.
+// Manifest returns what ref, a tag or a digest, names in repo, with its exact bytes. They match the digest: the one that was asked for, and the one
+// that the upstream says, if it does. The media type is what the upstream says (Content-Type, without parameters), not judged further.
 func (r *Remote) Manifest(ctx context.Context, repo, ref string) (ocispec.Descriptor, []byte, error) {
 	q, err := r.about("get manifest", repo, "manifests", ref)
 	if err != nil {

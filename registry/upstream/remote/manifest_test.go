@@ -120,7 +120,7 @@ func TestManifest_that_is_not_what_it_should_be(t *testing.T) {
 		{"huge", upstreamtest.HugeManifest(64 << 20), nil, ErrBad, "4194304"},
 		{"endless", upstreamtest.Endless(), nil, ErrBad, "more than"},
 		{"endless headers", upstreamtest.EndlessHeaders(), ErrDown, ErrDown, "HTTP"},
-		{"a digest that is none", upstreamtest.With("Docker-Content-Digest", "md5:\x1b[31m"), ErrBad, ErrBad, "no sha256"},
+		{"a digest that is none", upstreamtest.With("Docker-Content-Digest", "md5:<b>"), ErrBad, ErrBad, "no sha256"},
 		{"the digest of something else", upstreamtest.With("Docker-Content-Digest", string(digest.FromString("x"))), ErrBad, ErrBad, "sha256"},
 		{"truncated", upstreamtest.TruncateAt(50), nil, ErrDown, "broke off"},
 		{"reset", upstreamtest.Reset(50), nil, ErrDown, "broke off"},
@@ -137,23 +137,14 @@ func TestManifest_that_is_not_what_it_should_be(t *testing.T) {
 			image := up.PushImage(repo, "1", 10)
 			up.Fault(upstreamtest.Always(c.fault))
 			r := open(t, up)
-			for _, ref := range []string{string(image.Descriptor.Digest), "1"} {
-				if ref == "1" && c.want == ErrBad && c.says == "4194304" {
-					continue // said once
-				}
-				_, content, err := r.Manifest(t.Context(), repo, ref)
-				if ref == "1" && c.what == "the digest of something else" {
-					wantKind(t, err, ErrBad)
-					continue
-				}
-				wantKind(t, err, c.want)
-				wantText(t, err, c.says, up.URL, "get manifest "+ref+" of team/app")
-				if c.want == ErrBad && c.what != "packed" && err == nil {
-					t.Errorf("%d bytes came with it", len(content))
-				}
-			}
-			if c.head != nil {
-				_, err := open(t, up).Head(t.Context(), repo, string(image.Descriptor.Digest))
+			ref := string(image.Descriptor.Digest)
+			_, _, err := r.Manifest(t.Context(), repo, ref)
+			wantKind(t, err, c.want)
+			wantText(t, err, c.says, up.URL, "get manifest "+ref+" of team/app")
+			_, err = r.Head(t.Context(), repo, ref)
+			if c.head == nil && err != nil {
+				t.Errorf("head: %v", err)
+			} else if c.head != nil {
 				wantKind(t, err, c.head)
 			}
 			wantFree(t, r)
@@ -292,7 +283,8 @@ func TestError_tells_what_upstream_says(t *testing.T) {
 	up.PushImage(repo, "1", 10)
 	r := open(t, up)
 	_, _, err := r.Manifest(t.Context(), repo, "2")
-	if e := wantKind(t, err, ErrNotFound); e.Status != 404 || e.Code != "MANIFEST_UNKNOWN" || e.Message != "manifest unknown" || e.Upstream != "upstream.example.com" {
+	e := wantKind(t, err, ErrNotFound)
+	if e.Status != 404 || e.Code != "MANIFEST_UNKNOWN" || e.Message != "manifest unknown" || e.Upstream != "upstream.example.com" {
 		t.Errorf("%+v", e)
 	}
 	up.Fault(upstreamtest.Always(upstreamtest.TooMany(30 * time.Second)))

@@ -18,8 +18,8 @@ const (
 	maxReferrerPages = 50
 )
 
-// Referrers returns the manifests of repo that refer to subject (distribution-spec, "Listing Referrers"). An upstream without that API is asked for the
-// tag that stands in for it ("Referrers Tag Schema"). Where neither is, there are none.
+// Referrers returns the manifests of repo that refer to subject (distribution-spec, "Listing Referrers"). An upstream without that API is asked for
+// the tag that stands in for it ("Referrers Tag Schema"). Where neither is, there are none.
 func (r *Remote) Referrers(ctx context.Context, repo string, subject digest.Digest) ([]ocispec.Descriptor, error) {
 	q, err := r.about("list referrers to", repo, "referrers", string(subject))
 	if err != nil {
@@ -48,7 +48,7 @@ func (r *Remote) Referrers(ctx context.Context, repo string, subject digest.Dige
 	}
 }
 
-// lacksReferrers tells whether an answer is that of a registry which does not know the API: 404, or what a router without such a path says, or a page.
+// lacksReferrers tells whether an answer is that of a registry which does not know the API: 404, what a router without such a path says, or a page.
 func lacksReferrers(a *answer, err error) bool {
 	var e *Error
 	if errors.As(err, &e) {

@@ -21,8 +21,8 @@ const (
 	maxTags   = 1000 // asked for at once
 )
 
-// Tags returns a page of the tags of repo (distribution-spec, "Listing tags"): those after last, about n of them, in the upstream's order; 0 leaves n to
-// it. next is given as last for the next page, whatever it looks like; empty means that this was all. Chains of more than a thousand pages are refused.
+// Tags returns a page of the tags of repo (distribution-spec, "Listing tags"): those after last, about n of them, in the upstream's order; 0 leaves n
+// to it. next is given as last for the next page, whatever it looks like; empty means that this was all. After a thousand pages it is refused.
 func (r *Remote) Tags(ctx context.Context, repo, last string, n int) (tags []string, next string, err error) {
 	q, err := r.about("list tags", repo, "tags/list", "")
 	if err != nil {

@@ -30,7 +30,7 @@ func (c *call) token(way challenge, who Credentials, note string) (login, error)
 		c.log.Warn("credentials are withheld from a token service that is not listed", "realm", clean(realm.Host, 100))
 		who = Credentials{}
 	}
-	timer := time.AfterFunc(c.config.Timeouts.Header, func() { c.cancel(&ended{"it did not answer", c.config.Timeouts.Header}) })
+	timer := c.within(c.config.Timeouts.Header, "it did not answer")
 	defer timer.Stop()
 	resp, err := c.client.Do(c.tokenRequest(realm, way.params["service"], who))
 	if err != nil {
@@ -85,7 +85,9 @@ func (c *call) tokenRequest(realm *url.URL, service string, who Credentials) *ht
 	ask.header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req := ask.request(c.guard(&to), &to, "")
 	body := form.Encode()
-	req.Body, req.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+	req.Body, _ = req.GetBody()
+	req.ContentLength = int64(len(body))
 	return req
 }
 

@@ -88,7 +88,7 @@ func dialer(timeout time.Duration) func(context.Context, string, string) (net.Co
 	plain := &net.Dialer{Timeout: timeout}
 	guarded := &net.Dialer{Timeout: timeout, Control: func(_, address string, _ syscall.RawConn) error {
 		at, err := netip.ParseAddrPort(address)
-		ip := at.Addr().Unmap()
+		ip := at.Addr()
 		if err != nil || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast() {
 			return errGuarded
 		}

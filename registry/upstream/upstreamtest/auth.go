@@ -113,7 +113,8 @@ func (u *Upstream) serveToken(w http.ResponseWriter, r *http.Request) {
 	known := asked && user == b.User && password == b.Password
 	if r.Method == http.MethodPost {
 		asked = true
-		known = b.Identity != "" && r.FormValue("grant_type") == "refresh_token" && r.FormValue("refresh_token") == b.Identity && r.FormValue("client_id") != ""
+		known = b.Identity != "" && r.FormValue("refresh_token") == b.Identity
+		known = known && r.FormValue("grant_type") == "refresh_token" && r.FormValue("client_id") != ""
 	}
 	if asked && !known {
 		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "incorrect username or password")

@@ -45,9 +45,11 @@ func (u *Upstream) push(repo, tag, mediaType, configType, layerType, platform st
 		image.Layers = append(image.Layers, ocispec.Descriptor{MediaType: layerType, Digest: d, Size: int64(size)})
 		rootfs = append(rootfs, d)
 	}
-	config := encode(ocispec.Image{Platform: ocispec.Platform{Architecture: platform, OS: "linux"}, RootFS: ocispec.RootFS{Type: "layers", DiffIDs: rootfs}})
+	config := encode(ocispec.Image{Platform: ocispec.Platform{Architecture: platform, OS: "linux"},
+		RootFS: ocispec.RootFS{Type: "layers", DiffIDs: rootfs}})
 	image.Config = ocispec.Descriptor{MediaType: configType, Digest: u.PutBlob(repo, config), Size: int64(len(config))}
-	image.Bytes = encode(ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: mediaType, Config: image.Config, Layers: image.Layers})
+	image.Bytes = encode(ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: mediaType,
+		Config: image.Config, Layers: image.Layers})
 	image.Descriptor = u.PutManifest(repo, tag, mediaType, image.Bytes)
 	return image
 }
@@ -68,7 +70,7 @@ func (u *Upstream) PushIndex(repo, tag string, architectures ...string) Image {
 	return index
 }
 
-// PushReferrer puts a manifest that refers to a subject into the upstream: for its referrers API, and under the tag that stands in for that API.
+// PushReferrer puts a manifest that refers to a subject into the upstream.
 func (u *Upstream) PushReferrer(repo string, subject ocispec.Descriptor, artifactType string) Image {
 	empty := ocispec.DescriptorEmptyJSON
 	empty.Data = nil
@@ -77,10 +79,14 @@ func (u *Upstream) PushReferrer(repo string, subject ocispec.Descriptor, artifac
 	image.Bytes = encode(ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
 		ArtifactType: artifactType, Config: empty, Layers: image.Layers, Subject: &subject})
 	image.Descriptor = u.PutManifest(repo, "", ocispec.MediaTypeImageManifest, image.Bytes)
-	list := encode(u.referrers(repo, subject.Digest))
-	tag := strings.Replace(string(subject.Digest), ":", "-", 1)
-	u.PutManifest(repo, tag[:min(len(tag), len(subject.Digest.Algorithm())+1+64)], ocispec.MediaTypeImageIndex, list)
 	return image
+}
+
+// TagReferrers writes the tag that stands in for the referrers API, as clients do where there is none ([NoReferrersAPI] does it by itself).
+func (u *Upstream) TagReferrers(repo string, subject digest.Digest) {
+	tag := strings.Replace(string(subject), ":", "-", 1)
+	tag = tag[:min(len(tag), len(subject.Algorithm())+1+64)]
+	u.PutManifest(repo, tag, ocispec.MediaTypeImageIndex, encode(u.referrers(repo, subject)))
 }
 
 // PutBlob puts content into a repository.

@@ -257,10 +257,13 @@ func NoRanges() Fault {
 	}
 }
 
-// NoReferrersAPI knows no referrers API.
+// NoReferrersAPI knows no referrers API, but has the tags that stand in for it.
 func NoReferrersAPI() Fault {
-	return func(_ *Upstream, w http.ResponseWriter, r *http.Request, q Request, honest http.Handler) {
+	return func(u *Upstream, w http.ResponseWriter, r *http.Request, q Request, honest http.Handler) {
 		if q.Kind == "referrers" {
+			if d := digest.Digest(q.Ref); d.Validate() == nil && len(u.referrers(q.Repo, d).Manifests) > 0 {
+				u.TagReferrers(q.Repo, d)
+			}
 			http.NotFound(w, r)
 			return
 		}
@@ -283,16 +286,20 @@ func Schema2Only() Fault {
 	}
 }
 
-// HugeManifest answers with a document of so many bytes, or as many as are read, without telling its length.
+// HugeManifest answers GET with a document of so many bytes, or as many as are read, without telling its length.
 func HugeManifest(size int64) Fault {
 	return endless("application/vnd.oci.image.manifest.v1+json", size)
 }
 
-// Endless answers with a body that has no end.
+// Endless answers GET with a body that has no end.
 func Endless() Fault { return endless("application/octet-stream", 1<<50) }
 
 func endless(mediaType string, size int64) Fault {
-	return func(u *Upstream, w http.ResponseWriter, r *http.Request, _ Request, _ http.Handler) {
+	return func(u *Upstream, w http.ResponseWriter, r *http.Request, _ Request, honest http.Handler) {
+		if r.Method == http.MethodHead {
+			honest.ServeHTTP(w, r)
+			return
+		}
 		w.Header().Set("Content-Type", mediaType)
 		piece := bytes.Repeat([]byte(" "), 32<<10)
 		for ; size > 0; size -= int64(len(piece)) {

@@ -1,5 +1,5 @@
-// Package upstreamtest is an upstream registry for tests, on a loopback port: the pull side of the distribution-spec over what a test has put into it,
-// and every way in which an upstream can be slow, broken or hostile.
+// Package upstreamtest is an upstream registry for tests, on a loopback port: the pull side of the distribution-spec over what a test has put into
+// it, and every way in which an upstream can be slow, broken or hostile.
 //
 //	up := upstreamtest.New(t)                                   // ends with the test, and all that hangs with it
 //	image := up.PushImage("library/alpine", "3.20", 1000, 50_000)  // a config and two layers of these sizes
@@ -123,7 +123,8 @@ func (u *Upstream) Fault(decide func(Request) Fault) {
 	u.fault = decide
 }
 
-// Always is what Fault takes for one fault in each answer about the kinds of things (blobs, manifests, tags, referrers, token, ping); without any, about all.
+// Always is what Fault takes for one fault in each answer about the kinds of things (blobs, manifests, tags, referrers, token, ping); without any,
+// about all.
 func Always(f Fault, kinds ...string) func(Request) Fault {
 	return func(r Request) Fault {
 		if len(kinds) == 0 || slices.Contains(kinds, r.Kind) {

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"cmp"
+	"log/slog"
+	"time"
+
+	"github.com/entrepot/entrepot/registry"
+	"github.com/entrepot/entrepot/registry/upstream"
+	"github.com/entrepot/entrepot/registry/upstream/remote"
+	"github.com/entrepot/entrepot/storage/kv"
+)
+
+// defaultTagTTL is for how long nobody asks an upstream again what a tag names.
+const defaultTagTTL = 5 * time.Minute
+
+// openUpstreams returns the registry with those that are pulled through it; nil if there are none. Nothing is asked of them yet, so that they may be down.
+func openUpstreams(c Config, reg *registry.Registry, below registry.Source, index kv.DB, log *slog.Logger) (*upstream.Through, error) {
+	if len(c.Upstreams) == 0 {
+		return nil, nil
+	}
+	var all []upstream.Upstream
+	for _, entry := range c.Upstreams {
+		var credentials remote.Source
+		switch {
+		case entry.PasswordFile != "":
+			credentials = remote.PasswordFile(entry.Username, entry.PasswordFile)
+		case entry.Username != "":
+			credentials = remote.Static(entry.Username, entry.Password)
+		}
+		r, err := remote.New(remote.Config{
+			Name: entry.Name, URLs: entry.URLs, Credentials: credentials, CA: entry.CA, ManifestBytes: int64(c.Limits.ManifestBytes), Log: log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, upstream.Upstream{Remote: r, TagTTL: cmp.Or(entry.TagTTL, defaultTagTTL), Allow: entry.Allow, Deny: entry.Deny, Offline: entry.Offline})
+	}
+	return upstream.New(upstream.Config{Local: reg, Below: below, Index: index, Upstreams: all, Log: log})
+}

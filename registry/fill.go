@@ -1,0 +1,334 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/entrepot/entrepot/storage/blob"
+	"github.com/entrepot/entrepot/storage/journal"
+	"github.com/entrepot/entrepot/storage/kv"
+)
+
+// Fetch opens content that lies elsewhere, from an offset on, and tells its whole size; -1 if that is not known.
+type Fetch func(ctx context.Context, offset int64) (content io.ReadCloser, size int64, err error)
+
+// Filling is a blob on its way from elsewhere into a repository. Any number of readers follow it while it comes, each at its own speed.
+type Filling struct {
+	r    *Registry
+	repo string
+	d    digest.Digest
+	id   string // of the upload
+
+	mu    sync.Mutex
+	size  int64 // -1 while it is not known
+	have  int64 // bytes that a reader may find
+	ended bool
+	err   error
+	next  chan struct{} // closed with every change
+}
+
+const (
+	fillTries = 5                      // in a row that bring nothing more
+	fillPause = 100 * time.Millisecond // before the second of them; it doubles
+)
+
+// Fill brings the blob d into repo. It goes on when ctx ends, until the blob is here or cannot be had: what broke off is fetched on from where it stood, and
+// content that is not that of d is not kept.
+func (r *Registry) Fill(ctx context.Context, repo string, d digest.Digest, fetch Fetch) *Filling {
+	f := &Filling{r: r, repo: repo, d: d, id: blob.Named(newUUID(), d), size: -1, next: make(chan struct{})}
+	go func() {
+		err := f.run(context.WithoutCancel(ctx), fetch)
+		f.change(func() { f.ended, f.err = true, err })
+	}()
+	return f
+}
+
+func (f *Filling) change(do func()) {
+	f.mu.Lock()
+	do()
+	close(f.next)
+	f.next = make(chan struct{})
+	f.mu.Unlock()
+}
+
+// look returns how far the filling is, and what tells of the next change.
+func (f *Filling) look() (size, have int64, ended bool, err error, next <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.size, f.have, f.ended, f.err, f.next
+}
+
+func (f *Filling) run(ctx context.Context, fetch Fetch) error {
+	if err := checkName(f.repo); err != nil {
+		return err
+	}
+	if err := checkDigest(f.d); err != nil {
+		return err
+	}
+	u := &upload{Upload: Upload{ID: f.id}, algorithm: f.d.Algorithm(), inRow: true, fetched: true}
+	defer func() {
+		if !u.inRow {
+			f.r.abort(ctx, u.ID)
+		}
+	}()
+	for tries := 0; ; tries++ {
+		had := u.Size
+		done, err := f.fetch(ctx, u, fetch)
+		if done {
+			return err
+		}
+		if u.Size > had {
+			tries = 0
+		}
+		if tries == fillTries || u.Size == 0 {
+			return err // nobody has read anything yet, and gets to know why
+		}
+		select {
+		case <-time.After(fillPause << tries):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// fetch takes what comes now, and tells whether that was all, or will never be right.
+func (f *Filling) fetch(ctx context.Context, u *upload, fetch Fetch) (done bool, err error) {
+	content, size, err := fetch(ctx, u.Size)
+	if err != nil {
+		return false, err
+	}
+	defer content.Close()
+	known, _, _, _, _ := f.look()
+	if known >= 0 && size >= 0 && size != known {
+		return true, fmt.Errorf("fetch blob %s: it had %d bytes, and has %d now", f.d, known, size)
+	}
+	if known < 0 && size >= 0 {
+		f.change(func() { f.size = size })
+		known = size
+	}
+	var src io.Reader = &growing{f: f, src: content, at: u.Size}
+	if known >= 0 {
+		src = io.LimitReader(src, known-u.Size+1) // one more shows that there is more
+	}
+	h, err := f.r.receive(ctx, u, -1, src)
+	if err != nil {
+		return !Interrupted(err), err
+	}
+	if known >= 0 && u.Size < known {
+		return false, fmt.Errorf("fetch blob %s: it broke off at byte %d of %d", f.d, u.Size, known)
+	}
+	if h == nil {
+		if h, err = f.r.rehash(ctx, u, f.d.Algorithm()); err != nil {
+			return true, err
+		}
+	}
+	if got := digest.NewDigest(f.d.Algorithm(), h); got != f.d || known >= 0 && u.Size != known {
+		return true, fmt.Errorf("fetch blob %s: what came was %s, of %d bytes", f.d, got, u.Size)
+	}
+	err = f.r.keep(ctx, f.repo, f.d, u)
+	if err == nil {
+		f.change(func() { f.size, f.have = u.Size, u.Size })
+	}
+	return true, err
+}
+
+// growing tells those who follow how far the content has come: what was read before has been written when the next is asked for. The last byte is held back until
+// all of it was found right: nobody gets the whole of something else.
+type growing struct {
+	f   *Filling
+	src io.Reader
+	at  int64
+}
+
+func (g *growing) Read(p []byte) (int, error) {
+	if g.at > smallBlob {
+		g.f.change(func() { g.f.have = max(g.f.have, min(g.at, g.f.size-1)) })
+	}
+	n, err := g.src.Read(p)
+	g.at += int64(n)
+	return n, err
+}
+
+// Size waits until the size is known, and returns it.
+func (f *Filling) Size(ctx context.Context) (int64, error) {
+	for {
+		size, _, ended, err, next := f.look()
+		if ended && err != nil {
+			return 0, err
+		}
+		if size >= 0 {
+			return size, nil
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// Wait waits until the blob is here, or returns why it cannot be.
+func (f *Filling) Wait(ctx context.Context) error {
+	for {
+		_, _, ended, err, next := f.look()
+		if ended {
+			return err
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Open returns the content as it comes; the size must be known. Reading waits for what is not here yet, and fails if it never will be.
+func (f *Filling) Open(ctx context.Context) io.ReadSeekCloser {
+	size, _, _, _, _ := f.look()
+	return &following{f: f, ctx: ctx, size: size}
+}
+
+type following struct {
+	f    *Filling
+	ctx  context.Context
+	size int64
+	pos  int64
+	rc   io.ReadCloser // what is here from pos on; nil: not opened
+	last bool          // whether that is all there will be
+}
+
+func (o *following) Read(p []byte) (int, error) {
+	for o.pos < o.size {
+		_, have, ended, err, next := o.f.look()
+		if ended && err != nil {
+			return 0, err
+		}
+		if o.rc == nil && (ended || have > o.pos) {
+			if o.rc, err = o.open(ended); err != nil {
+				return 0, err
+			}
+			o.last = ended
+		}
+		if o.rc != nil {
+			more := int64(len(p))
+			if !o.last {
+				more = min(more, have-o.pos)
+			}
+			n, err := o.rc.Read(p[:max(0, more)])
+			if o.pos += int64(n); n > 0 {
+				return n, nil
+			}
+			o.rc.Close()
+			o.rc = nil
+			switch {
+			case err != nil && err != io.EOF:
+				return 0, err
+			case o.last:
+				return 0, io.ErrUnexpectedEOF
+			case ended:
+				continue
+			}
+		}
+		select {
+		case <-next:
+		case <-o.ctx.Done():
+			return 0, o.ctx.Err()
+		}
+	}
+	return 0, io.EOF
+}
+
+// open opens what is here: of the upload, or of the blob that it became.
+func (o *following) open(ended bool) (io.ReadCloser, error) {
+	if !ended {
+		rc, err := o.f.r.blobs.Resume(o.ctx, o.f.id, o.pos)
+		if errors.Is(err, blob.ErrUploadUnknown) {
+			return nil, nil // it is becoming the blob just now
+		}
+		return rc, err
+	}
+	_, content, err := o.f.r.OpenBlob(o.ctx, o.f.repo, o.f.d)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := content.Seek(o.pos, io.SeekStart); err != nil {
+		content.Close()
+		return nil, err
+	}
+	return content, nil
+}
+
+func (o *following) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += o.pos
+	case io.SeekEnd:
+		offset += o.size
+	}
+	if offset < 0 {
+		return 0, errors.New("seek before the beginning")
+	}
+	if offset != o.pos && o.rc != nil {
+		o.rc.Close()
+		o.rc = nil
+	}
+	o.pos = offset
+	return offset, nil
+}
+
+func (o *following) Close() error {
+	if o.rc == nil {
+		return nil
+	}
+	return o.rc.Close()
+}
+
+// Adopt stores a manifest that was fetched from elsewhere, whose blobs may come later or never, and lets a tag name it, unless that is empty. No admission is
+// asked: it is not ours. It tells whether the tag named something else before.
+func (r *Registry) Adopt(ctx context.Context, repo, tag, mediaType string, body []byte) (Stored, error) {
+	if err := checkName(repo); err != nil {
+		return Stored{}, err
+	}
+	if tag != "" {
+		if err := checkTag(tag); err != nil {
+			return Stored{}, err
+		}
+	}
+	m, err := ParseManifest(mediaType, digest.FromBytes(body), body)
+	if err != nil {
+		return Stored{}, err
+	}
+	now := Stored{Descriptor: m.Descriptor, Pushed: r.now().Truncate(time.Millisecond), By: journal.Who(ctx).Name}
+	stored := false
+	err = r.index.Update(ctx, func(tx kv.Tx) error {
+		fresh, err := putRevision(ctx, tx, repo, m, now, body)
+		if err != nil {
+			return err
+		}
+		stored = fresh
+		e := journal.Event{Repo: repo, Digest: string(now.Digest), MediaType: now.MediaType, Size: now.Size, Result: "ok"}
+		if fresh {
+			e.Action = "manifest.fetch"
+			journal.Append(ctx, tx, e)
+		}
+		if tag == "" {
+			return nil
+		}
+		before, moved, err := moveTag(ctx, tx, repo, tag, now, anyTag)
+		if err == nil && moved {
+			e.Action, e.Tag, e.From = "tag.fetch", tag, string(before)
+			journal.Append(ctx, tx, e)
+		}
+		return err
+	})
+	if err == nil && stored {
+		r.noteUnsettled()
+	}
+	return now, fault(err, "store manifest %s of %s", now.Digest, repo)
+}
