@@ -57,11 +57,18 @@ func (f *Filling) change(do func()) {
 	f.mu.Unlock()
 }
 
-// look returns how far the filling is, and what tells of the next change.
-func (f *Filling) look() (size, have int64, ended bool, err error, next <-chan struct{}) {
+// progress is how far a filling is.
+type progress struct {
+	size, have int64
+	ended      bool
+	err        error
+	next       <-chan struct{} // closed with the next change
+}
+
+func (f *Filling) look() progress {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.size, f.have, f.ended, f.err, f.next
+	return progress{f.size, f.have, f.ended, f.err, f.next}
 }
 
 func (f *Filling) run(ctx context.Context, fetch Fetch) error {
@@ -104,7 +111,7 @@ func (f *Filling) fetch(ctx context.Context, u *upload, fetch Fetch) (done bool,
 		return false, err
 	}
 	defer content.Close()
-	known, _, _, _, _ := f.look()
+	known := f.look().size
 	if known >= 0 && size >= 0 && size != known {
 		return true, fmt.Errorf("fetch blob %s: it had %d bytes, and has %d now", f.d, known, size)
 	}
@@ -158,15 +165,15 @@ func (g *growing) Read(p []byte) (int, error) {
 // Size waits until the size is known, and returns it.
 func (f *Filling) Size(ctx context.Context) (int64, error) {
 	for {
-		size, _, ended, err, next := f.look()
-		if ended && err != nil {
-			return 0, err
+		now := f.look()
+		if now.ended && now.err != nil {
+			return 0, now.err
 		}
-		if size >= 0 {
-			return size, nil
+		if now.size >= 0 {
+			return now.size, nil
 		}
 		select {
-		case <-next:
+		case <-now.next:
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}
@@ -176,12 +183,12 @@ func (f *Filling) Size(ctx context.Context) (int64, error) {
 // Wait waits until the blob is here, or returns why it cannot be.
 func (f *Filling) Wait(ctx context.Context) error {
 	for {
-		_, _, ended, err, next := f.look()
-		if ended {
-			return err
+		now := f.look()
+		if now.ended {
+			return now.err
 		}
 		select {
-		case <-next:
+		case <-now.next:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -190,8 +197,7 @@ func (f *Filling) Wait(ctx context.Context) error {
 
 // Open returns the content as it comes; the size must be known. Reading waits for what is not here yet, and fails if it never will be.
 func (f *Filling) Open(ctx context.Context) io.ReadSeekCloser {
-	size, _, _, _, _ := f.look()
-	return &following{f: f, ctx: ctx, size: size}
+	return &following{f: f, ctx: ctx, size: f.look().size}
 }
 
 type following struct {
@@ -205,22 +211,21 @@ type following struct {
 
 func (o *following) Read(p []byte) (int, error) {
 	for o.pos < o.size {
-		_, have, ended, err, next := o.f.look()
-		if ended && err != nil {
-			return 0, err
+		now := o.f.look()
+		if now.ended && now.err != nil {
+			return 0, now.err
 		}
-		if o.rc == nil && (ended || have > o.pos) {
-			if o.rc, err = o.open(ended); err != nil {
+		if o.rc == nil && (now.ended || now.have > o.pos) {
+			if err := o.open(now.ended); err != nil {
 				return 0, err
 			}
-			o.last = ended
 		}
 		if o.rc != nil {
 			more := int64(len(p))
 			if !o.last {
-				more = min(more, have-o.pos)
+				more = max(0, min(more, now.have-o.pos))
 			}
-			n, err := o.rc.Read(p[:max(0, more)])
+			n, err := o.rc.Read(p[:more])
 			if o.pos += int64(n); n > 0 {
 				return n, nil
 			}
@@ -231,12 +236,12 @@ func (o *following) Read(p []byte) (int, error) {
 				return 0, err
 			case o.last:
 				return 0, io.ErrUnexpectedEOF
-			case ended:
+			case now.ended:
 				continue
 			}
 		}
 		select {
-		case <-next:
+		case <-now.next:
 		case <-o.ctx.Done():
 			return 0, o.ctx.Err()
 		}
@@ -244,24 +249,26 @@ func (o *following) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// open opens what is here: of the upload, or of the blob that it became.
-func (o *following) open(ended bool) (io.ReadCloser, error) {
+// open opens what is here: of the upload, or of the blob that it became. An upload that is becoming the blob just now is nothing.
+func (o *following) open(ended bool) (err error) {
+	o.last = ended
 	if !ended {
-		rc, err := o.f.r.blobs.Resume(o.ctx, o.f.id, o.pos)
+		o.rc, err = o.f.r.blobs.Resume(o.ctx, o.f.id, o.pos)
 		if errors.Is(err, blob.ErrUploadUnknown) {
-			return nil, nil // it is becoming the blob just now
+			o.rc, err = nil, nil
 		}
-		return rc, err
+		return err
 	}
 	_, content, err := o.f.r.OpenBlob(o.ctx, o.f.repo, o.f.d)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if _, err := content.Seek(o.pos, io.SeekStart); err != nil {
 		content.Close()
-		return nil, err
+		return err
 	}
-	return content, nil
+	o.rc = content
+	return nil
 }
 
 func (o *following) Seek(offset int64, whence int) (int64, error) {

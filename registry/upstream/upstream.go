@@ -317,10 +317,14 @@ func (t *Through) Tags(ctx context.Context, repo, after string) iter.Seq2[string
 			return
 		}
 		last := after
+		if !registry.ValidTag(last) {
+			last = "" // what is no tag could be read as something else upstream
+		}
+		first := last
 		for !u.Offline {
 			tags, next, err := u.Remote.Tags(ctx, there, last, 1000)
 			switch {
-			case err != nil && last == after && !errors.Is(err, remote.ErrNotFound) && !errors.Is(err, remote.ErrDenied):
+			case err != nil && last == first && !errors.Is(err, remote.ErrNotFound) && !errors.Is(err, remote.ErrDenied):
 				t.log.Warn("an upstream does not list its tags; those that are kept are listed", "repo", here, "err", err)
 			case errors.Is(err, remote.ErrNotFound):
 				yield("", &registry.Error{Code: registry.NameUnknown, Detail: map[string]string{"name": here}})
