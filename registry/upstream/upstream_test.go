@@ -32,6 +32,12 @@ type house struct {
 
 func build(t testing.TB, changes ...func(*Upstream)) *house {
 	t.Helper()
+	return impatient(t, 10*time.Second, changes...)
+}
+
+// impatient is build for an upstream that may hang: nobody waits for it for longer than that.
+func impatient(t testing.TB, patience time.Duration, changes ...func(*Upstream)) *house {
+	t.Helper()
 	h := &house{t: t, up: upstreamtest.New(t), time: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)}
 	blobs, err := disk.Open(t.TempDir())
 	if err != nil {
@@ -43,7 +49,7 @@ func build(t testing.TB, changes ...func(*Upstream)) *house {
 		t.Fatal(err)
 	}
 	r, err := remote.New(remote.Config{
-		Name: "up.example.com", URLs: []string{h.up.URL}, Timeouts: remote.Timeouts{Dial: time.Second, Header: 500 * time.Millisecond, Stall: 500 * time.Millisecond},
+		Name: "up.example.com", URLs: []string{h.up.URL}, Timeouts: remote.Timeouts{Dial: patience, Header: patience, Stall: patience},
 		Breaker: remote.Breaker{Failures: 1000},
 	})
 	if err != nil {
@@ -183,7 +189,7 @@ func TestThrough_while_the_upstream_is_not_well(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := build(t)
+			h := impatient(t, time.Second)
 			img := h.up.PushImage("team/app", "1.0", 100)
 			if _, err := h.pull("1.0"); err != nil {
 				t.Fatal(err)
@@ -251,7 +257,7 @@ func TestThrough_blobs_that_go_wrong(t *testing.T) {
 		for _, clients := range []int{1, 16} {
 			t.Run(fmt.Sprintf("%s, %d clients", name, clients), func(t *testing.T) {
 				t.Parallel()
-				h := build(t)
+				h := impatient(t, time.Second)
 				img := h.up.PushImage("team/app", "1.0", 2<<20)
 				h.up.Fault(c.faults())
 				layer := img.Layers[0].Digest
