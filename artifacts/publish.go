@@ -206,7 +206,7 @@ func (p *publisher) try(ctx context.Context, k *Catalog, batch []*ordered) error
 		return err
 	}
 	p.before = nil
-	done, err := k.switchTo(ctx, p.place, row.Serial, next, batch)
+	done, err := k.switchTo(ctx, &switching{place: p.place, serial: row.Serial, rule: k.suiteRule(signers), next: next, batch: batch})
 	if err != nil {
 		return err
 	}
@@ -315,7 +315,8 @@ func (p *plan) packages(ctx context.Context, at Place) (all []suite.Package, err
 // switching is known to the push that switches a suite.
 type switching struct {
 	place  Place
-	serial int64 // of the snapshot before
+	serial int64  // of the snapshot before
+	rule   string // see suiteRow
 	next   *suite.Snapshot
 	batch  []*ordered
 	done   []Move
@@ -327,11 +328,11 @@ type own struct{ *switching } // nil: nothing is switched
 type ownKey struct{}
 
 // switchTo stores the files of a snapshot, and then, in one transaction, its manifest, the moves, and which snapshot is published.
-func (k *Catalog) switchTo(ctx context.Context, at Place, serial int64, next *suite.Snapshot, batch []*ordered) ([]Move, error) {
-	repo := SuiteRepo(next.Suite)
+func (k *Catalog) switchTo(ctx context.Context, s *switching) ([]Move, error) {
+	next, repo := s.next, SuiteRepo(s.next.Suite)
 	index := ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: TypeSuite, Config: ocispec.DescriptorEmptyJSON,
-		Annotations: map[string]string{ocispec.AnnotationCreated: next.Date.UTC().Format(time.RFC3339), annotationPlace: at.Tag()},
+		Annotations: map[string]string{ocispec.AnnotationCreated: next.Date.UTC().Format(time.RFC3339), annotationPlace: s.place.Tag()},
 	}
 	index.Config.Data = nil
 	if err := k.hold(ctx, repo, string(index.Config.Digest), ocispec.DescriptorEmptyJSON.Data); err != nil {
@@ -349,7 +350,6 @@ func (k *Catalog) switchTo(ctx context.Context, at Place, serial int64, next *su
 	if err != nil {
 		return nil, err
 	}
-	s := &switching{place: at, serial: serial, next: next, batch: batch}
 	ctx = journal.By(context.WithValue(ctx, ownKey{}, own{s}), journal.Actor{Name: "system"})
 	_, err = k.registry.PutManifest(ctx, registry.Put{
 		Repo: repo, Ref: next.Date.UTC().Format(snapshotTag), ContentType: index.MediaType, Body: body,
@@ -404,7 +404,7 @@ func (s *switching) record(k *Catalog) func(context.Context, kv.Tx, registry.Sto
 			return err
 		}
 		journal.Append(ctx, tx, journal.Event{Action: "suite.publish", Repo: SuiteRepo(name), Object: name, Digest: string(now.Digest), Result: "ok"})
-		return write(tx, keySuite(name), suiteRow{Serial: row.Serial + 1, Place: s.place, Snapshot: s.next.Date.Unix(), Rule: k.suiteRule()})
+		return write(tx, keySuite(name), suiteRow{Serial: row.Serial + 1, Place: s.place, Snapshot: s.next.Date.Unix(), Rule: s.rule})
 	}
 }
 
@@ -484,7 +484,13 @@ func (k *Catalog) discard(ctx context.Context, repo, tag string, needed map[stri
 }
 
 // suiteRule tells apart what suites are made by, besides packages.
-func (k *Catalog) suiteRule() string { return k.validFor.String() }
+func (k *Catalog) suiteRule(signers []suite.Signer) string {
+	rule := k.validFor.String()
+	for _, s := range signers {
+		rule += " " + s.Fingerprint
+	}
+	return rule
+}
 
 // outdate has the suites published again that list packages of a version, or will: packages were added to it, or taken away. A publication that is under way
 // begins anew.

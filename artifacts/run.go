@@ -28,7 +28,11 @@ func (k *Catalog) Run(ctx context.Context) {
 			return
 		case <-time.After(tendPause):
 		case <-k.due:
-			time.Sleep(gather)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(gather):
+			}
 		}
 	}
 }
@@ -46,6 +50,13 @@ func (k *Catalog) tend(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(names)+len(places) == 0 {
+		return nil // no key is needed yet
+	}
+	signers, err := k.keys.Signers(ctx)
+	if err != nil {
+		return err
+	}
 	var failed []error
 	for _, name := range names {
 		row, err := read[suiteRow](ctx, k.index, keySuite(name))
@@ -55,7 +66,7 @@ func (k *Catalog) tend(ctx context.Context) error {
 		}
 		known[row.Place] = true
 		old := k.validFor > 0 && k.now().Sub(time.Unix(row.Snapshot, 0)) > k.validFor/2
-		if old || row.Rule != k.suiteRule() {
+		if old || row.Rule != k.suiteRule(signers) {
 			failed = append(failed, k.publishers.of(row.Place).again(ctx, k))
 		}
 	}

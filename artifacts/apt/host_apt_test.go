@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -109,40 +108,6 @@ func TestHost_sees_one_snapshot_while_others_are_published(t *testing.T) {
 	if got := asked.since(); contains(got, "404 ") || n.Load() != 12 {
 		t.Errorf("after %d publications apt was told %q", n.Load(), got)
 	}
-}
-
-// Many hosts update while there is a publication after the other, and none ever sees two halves.
-func TestHost_many_update_while_much_is_published(t *testing.T) {
-	h := build(t)
-	h.stock()
-	const hosts, publications = 4, 30
-	stop := make(chan struct{})
-	var running sync.WaitGroup
-	for range hosts {
-		host := newHost(t)
-		host.isSetUp(t, h, "cloud-prod")
-		running.Go(func() {
-			for n := 0; ; n++ {
-				if out, err := host.run(t, "", "apt-get", "update"); err != nil || strings.Contains(out, "W:") {
-					t.Errorf("update %d: %v\n%s", n, err, out)
-					return
-				}
-				select {
-				case <-stop:
-					return
-				default:
-				}
-			}
-		})
-	}
-	for n := range publications {
-		number := fmt.Sprintf("3.0.%d", n)
-		p := hello("hello", "1:"+number, "amd64")
-		h.add(service, number, p)
-		h.promote(service, number, prod)
-	}
-	close(stop)
-	running.Wait()
 }
 
 func TestHost_logs_in(t *testing.T) {

@@ -42,7 +42,8 @@ func system(h *house) {
 		})
 	}
 	h.add("cloud/base/system", "1.0.0",
-		pkg("base-files", "1:12.4+deb12u5~x1", "amd64", "required", "lib-base (>= 2)"), pkg("base-files", "1:12.4+deb12u5~x1", "arm64", "required", "lib-base (>= 2)"),
+		pkg("base-files", "1:12.4+deb12u5~x1", "amd64", "required", "lib-base (>= 2)"),
+		pkg("base-files", "1:12.4+deb12u5~x1", "arm64", "required", "lib-base (>= 2)"),
 		pkg("base-data", "3", "all", "required", ""), pkg("lib-base", "2.0-1", "amd64", "optional", ""), pkg("lib-base", "2.0-1", "arm64", "optional", ""),
 		pkg("apt", "2.6.1", "amd64", "important", ""), pkg("left-out", "1.0", "amd64", "optional", ""))
 	h.add("cloud/dmp/agent", "1.0.0", pkg("agent", "0.9", "all", "optional", ""))
@@ -70,7 +71,8 @@ func TestHost_debootstrap_takes_a_suite(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	want := map[string]string{
-		"base-files": "base-files_1%3a12.4+deb12u5~x1_amd64.deb", "base-data": "base-data_3_all.deb", "lib-base": "lib-base_2.0-1_amd64.deb", "apt": "apt_2.6.1_amd64.deb", "agent": "agent_0.9_all.deb",
+		"base-files": "base-files_1%3a12.4+deb12u5~x1_amd64.deb", "base-data": "base-data_3_all.deb", "lib-base": "lib-base_2.0-1_amd64.deb",
+		"apt": "apt_2.6.1_amd64.deb", "agent": "agent_0.9_all.deb",
 	}
 	files, err := os.ReadDir(host.path("loaded/var/cache/apt/archives"))
 	if err != nil {
@@ -103,8 +105,11 @@ func TestHost_debootstrap_unpacks_a_suite(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for file, want := range map[string]string{
-		"made/usr/share/base-files/version-amd64": "1:12.4+deb12u5~x1\n", "made/usr/share/base-data/version-all": "3\n", "made/usr/share/lib-base/version-amd64": "2.0-1\n",
-		"made/debootstrap/mirror": h.server.URL + "/apt\n", "made/debootstrap/base": "agent apt \n",
+		"made/usr/share/base-files/version-amd64": "1:12.4+deb12u5~x1\n",
+		"made/usr/share/base-data/version-all":    "3\n",
+		"made/usr/share/lib-base/version-amd64":   "2.0-1\n",
+		"made/debootstrap/mirror":                 h.server.URL + "/apt\n",
+		"made/debootstrap/base":                   "agent apt \n",
 	} {
 		if text, err := os.ReadFile(host.path(file)); err != nil || string(text) != want {
 			t.Errorf("%s has %q, %v, want %q", file, text, err, want)

@@ -109,7 +109,8 @@ func TestHost_reprepro_mirrors_a_suite(t *testing.T) {
 	}
 	host.write(t, "conf/distributions", "Codename: mirror\nArchitectures: amd64 arm64\nComponents: dmp ops\nUpdate: entrepot\n")
 	updates := func(key string) string {
-		return fmt.Sprintf("Name: entrepot\nMethod: %s/apt\nSuite: cloud-prod\nComponents: dmp ops\nArchitectures: amd64 arm64\nVerifyRelease: %s\n", h.server.URL, key)
+		return fmt.Sprintf("Name: entrepot\nMethod: %s/apt\nSuite: cloud-prod\nComponents: dmp ops\nArchitectures: amd64 arm64\nVerifyRelease: %s\n",
+			h.server.URL, key)
 	}
 	host.write(t, "conf/updates", updates(other.keyID()))
 	host.refuses(t, "Not enough signatures found", "reprepro", "update")
@@ -118,8 +119,9 @@ func TestHost_reprepro_mirrors_a_suite(t *testing.T) {
 	host.ok(t, "reprepro", "update")
 	mirrored(t, host.path("pool"), want)
 	host.ok(t, "reprepro", "checkpool")
-	if out := host.ok(t, "reprepro", "list", "mirror"); !strings.Contains(out, "mirror|dmp|arm64: hello 1:1.0~rc1+b2") || !strings.Contains(out, "mirror|ops|amd64: probe 1.0") {
-		t.Errorf("reprepro lists %s", out)
+	list := host.ok(t, "reprepro", "list", "mirror")
+	if !strings.Contains(list, "mirror|dmp|arm64: hello 1:1.0~rc1+b2") || !strings.Contains(list, "mirror|ops|amd64: probe 1.0") {
+		t.Errorf("reprepro lists %s", list)
 	}
 	// What is promoted later comes with the next update, in the place of what was there: reprepro keeps one version of a package.
 	later := hello("hello", "1:2.0-1", "amd64")

@@ -98,3 +98,36 @@ func TestHost_is_shut_out_until_it_has_the_new_key_after_a_revocation(t *testing
 		t.Errorf("what the key that leaked has signed is still trusted: %s", out)
 	}
 }
+
+// Whoever rotates the keys may be ended before the suites are published again, and a key retires at a time when nobody promotes anything.
+func TestHost_follows_a_rotation_that_nobody_published(t *testing.T) {
+	h, host := onDisk(t, since(72*time.Hour)), newHost(t)
+	h.restart(func(_ *artifacts.Config, k *suite.KeysConfig) { k.Overlap = 48 * time.Hour })
+	h.stock()
+	signatures := func() int {
+		h.untilRenewed("cloud-prod")
+		host.write(t, "InRelease", h.get("/apt/dists/cloud-prod/InRelease").want(200).body)
+		out, err := host.run(t, "", "gpgv", "--keyring", host.keyring(t, h), "InRelease")
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return strings.Count(out, "Good signature")
+	}
+	h.clock.pass(time.Hour)
+	if err := h.keys.Rotate(h.ctx, false); err != nil {
+		t.Fatal(err)
+	}
+	if n := signatures(); n != 2 {
+		t.Errorf("after a rotation there are %d signatures, want one of each key", n)
+	}
+	h.clock.pass(49 * time.Hour)
+	if n := signatures(); n != 1 {
+		t.Errorf("when the old key has retired there are %d signatures, want that of the new one", n)
+	}
+	if err := h.keys.Rotate(h.ctx, true); err != nil {
+		t.Fatal(err)
+	}
+	if n := signatures(); n != 1 {
+		t.Errorf("after a revocation there are %d signatures, want that of the new key", n)
+	}
+}

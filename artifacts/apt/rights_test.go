@@ -147,6 +147,7 @@ func TestRoutes_ask_first(t *testing.T) {
 		"apt":           {"GET", "/apt/", []string{"list "}},
 		"apt-suites":    {"GET", "/apt/dists/", []string{"list "}},
 		"apt-upload":    {"PUT", "/apt/upload/" + service + "/x.deb", []string{"push " + service}},
+		"apt-rotate":    {"POST", "/apt/keys/rotate", []string{"manage "}},
 		// Everybody may.
 		"apt-key":              {"GET", "/apt/key.asc", nil},
 		"apt-setup":            {"GET", "/apt/setup.sh?suite=cloud-prod", nil},

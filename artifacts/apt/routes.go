@@ -19,6 +19,7 @@ func (v *view) routes() []door.Route {
 		get("apt-snapshot", snapshotFile, auth.Pull, v.getOldFile),
 		get("apt-snapshots", exactly("/apt/snapshots"), door.AsksItself, v.getSnapshots),
 		get("apt-key", exactly("/apt/key.asc"), auth.Knock, v.getKey),
+		route("apt-rotate", exactly("/apt/keys/rotate"), http.MethodPost, auth.Manage, v.rotate),
 		get("apt-setup", exactly("/apt/setup.sh"), auth.Knock, v.getSetup),
 		get("apt-pin", pinOf, auth.Pull, v.getPin),
 		get("apt", exactly("/apt"), auth.List, v.getHome),

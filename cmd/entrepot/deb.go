@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"strconv"
@@ -20,7 +21,7 @@ func debVerb(a *app) *cobra.Command {
 		Short: "Push Debian packages, and look into them",
 	}
 	group(cmd)
-	cmd.AddCommand(a.debPush(), a.debShow())
+	cmd.AddCommand(a.debPush(), a.debShow(), a.debRotate())
 	return cmd
 }
 
@@ -155,4 +156,29 @@ func readDeb(name string) (found debContent, err error) {
 		found.Warnings = append(found.Warnings, w.Error())
 	}
 	return found, nil
+}
+
+func (a *app) debRotate() *cobra.Command {
+	var revoke bool
+	cmd := &cobra.Command{
+		Use:   "rotate-keys",
+		Short: "Let a new key sign the apt suites",
+		Long: `Let a new key sign the apt suites. The old one signs beside it for 90 days; hosts must run the setup script again in that time, which fetches
+the new key as well.
+
+With --revoke the old ones are gone at once, as after a key was stolen: hosts refuse the suites until they have run the setup script again.`,
+		Args: takes(0, 0),
+	}
+	c := a.clientFlags(cmd)
+	cmd.Flags().BoolVar(&revoke, "revoke", false, "have no other key sign any more")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		server := c.server()
+		query := url.Values{"revoke": {strconv.FormatBool(revoke)}}
+		if err := c.exchange(cmd.Context(), http.MethodPost, server, "/apt/keys/rotate", query, "", nil, func(*http.Response) error { return nil }); err != nil {
+			return explain(err, "rotate the keys of the apt suites of %s", server)
+		}
+		fmt.Fprintf(a.stdout, "a new key signs the apt suites; on each host, run the setup script of %s again\n", server)
+		return nil
+	}
+	return cmd
 }
