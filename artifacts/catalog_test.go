@@ -541,7 +541,7 @@ func TestCatalog_one_manifest_of_two_versions(t *testing.T) {
 	if err := h.attach(service, "manifest.yaml", manifestYAML("docker", "1.0.1", d, "2026-01-01T00:00:00Z"), d); err == nil || !strings.Contains(err.Error(), "the tag says 1.0.0;") {
 		t.Errorf("a third version: %v", err)
 	}
-	if err := (Tags{h.Catalog}).MoveTag(t.Context(), service, "cloud.prod", d); err != nil {
+	if err := (Tags{h.Catalog}).MoveTag(t.Context(), service, "cloud.prod", d, nil); err != nil {
 		t.Error(err)
 	}
 	if at, err := h.Deployed(t.Context(), service, prod); err != nil || at.Version != "1.0.0" {

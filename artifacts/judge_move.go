@@ -111,14 +111,14 @@ func (k *Catalog) reasons(ctx context.Context, v kv.View, o Order, j judgement) 
 		}
 		all = append(s.against(), s.misplaced(o.Place)...)
 		if m := s.metadata(); m != nil {
-			unmet, err := k.unmetBy(ctx, v, j.to, m.Dependencies, o.Place)
+			unmet, err := k.unmetBy(ctx, v, j.to, m.Dependencies, o.Place, o.May)
 			if err != nil {
 				return nil, err
 			}
 			all = append(all, unmet...)
 		}
 	}
-	broken, err := k.broken(ctx, v, o.Component, j.to.Version, o.Place)
+	broken, err := k.broken(ctx, v, o.Component, j.to.Version, o.Place, o.May)
 	return append(all, broken...), err
 }
 

@@ -25,6 +25,8 @@ type Order struct {
 	Expect    *string // the version that must be there now, "" for none; nil: whichever is
 	Reason    string  // why, in a line; may be empty
 	Force     bool    // even if what other versions depend on is then unmet
+
+	May func(component string) bool // which components whoever orders may know of; nil: all
 }
 
 // Move is the record of a move of a domain tag.

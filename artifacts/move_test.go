@@ -168,6 +168,16 @@ func TestMove_is_judged(t *testing.T) {
 	if err != nil || !m.Forced || len(m.Findings) != 1 {
 		t.Errorf("%+v, %v", m, err)
 	}
+	// Names of what one may not see are told to nobody.
+	_, err = h.move(Order{Kind: Promotion, Component: service, Place: Place{"cloud", "staging"}, Version: "1.0.2", May: func(c string) bool { return c == service }})
+	if refusedFor(t, err, AgainstIt, "promotion.dependency"); err != nil && strings.Contains(err.Error(), "cloud/base") {
+		t.Error(err)
+	}
+	_, err = h.move(Order{Kind: Withdrawal, Component: utils, Place: prod, May: func(c string) bool { return c == utils }})
+	if err != nil && strings.Contains(err.Error(), service) {
+		t.Error(err)
+	}
+	h.promote(utils, "1.1.0", prod)
 	needs, err := h.Dependencies(t.Context(), service, "1.0.2", &prod)
 	if err != nil || len(needs) != 1 || needs[0].Needs != utils || needs[0].Met || needs[0].By != "1.1.0" {
 		t.Errorf("%+v, %v", needs, err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -201,7 +202,9 @@ func (p *publisher) try(ctx context.Context, k *Catalog, batch []*ordered) error
 	next, err := suite.Build(k.suiteOf(p.place), packages, k.now(), signers, p.last(ctx, k, row, before))
 	if err != nil {
 		if conflict := (*suite.Conflict)(nil); errors.As(err, &conflict) && len(batch) > 0 {
-			return batch[0].refuse(AgainstIt, Reason{"promotion.package", conflict.Error(), "push it under a new version"})
+			return batch[0].refuse(AgainstIt, Reason{"promotion.package",
+				fmt.Sprintf("the suite has the package %s %s for %s with other bytes already", conflict.Other.Name, conflict.Other.Version, conflict.Other.Architecture),
+				"push it under a new version"})
 		}
 		return err
 	}

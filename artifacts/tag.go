@@ -67,8 +67,8 @@ func (t Tags) IsLast(tag string) bool {
 	return err == nil && t.Catalog.IsLast(p)
 }
 
-// MoveTag promotes what a manifest is to where the tag says. What refuses that is an error of the registry, so that every client can show it.
-func (t Tags) MoveTag(ctx context.Context, repo, tag string, d digest.Digest) error {
+// MoveTag promotes what a manifest is to where the tag says; may tells which components whoever does so may know of, nil for all. What refuses that is an error of the registry, so that every client can show it.
+func (t Tags) MoveTag(ctx context.Context, repo, tag string, d digest.Digest, may func(repo string) bool) error {
 	p, err := ParsePlace(tag)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (t Tags) MoveTag(ctx context.Context, repo, tag string, d digest.Digest) er
 		if i := slices.IndexFunc(all, func(m made) bool { return m.version.Good }); i > 0 {
 			to = all[i].version
 		}
-		_, err = t.Move(ctx, Order{Kind: Promotion, Component: repo, Place: p, Version: to.Version})
+		_, err = t.Move(ctx, Order{Kind: Promotion, Component: repo, Place: p, Version: to.Version, May: may})
 	}
 	var refused *Refused
 	if errors.As(err, &refused) {

@@ -19,6 +19,8 @@ type About struct {
 	Version   string
 	Format    Kind   // of a manifest.yaml
 	Place     *Place // of a domain's file
+
+	May func(component string) bool // which components whoever asks may know of; nil: all
 }
 
 // Validate judges a document as it would be judged if it were pushed, and proposed index files by what the catalog knows: the versions exist, are good, and
@@ -55,7 +57,7 @@ func (k *Catalog) Validate(ctx context.Context, kind document.Kind, text []byte,
 			}
 		}
 	case *document.Domain:
-		more, err := k.unfitAll(ctx, doc, about.Place)
+		more, err := k.unfitAll(ctx, doc, about)
 		if err != nil {
 			return nil, false, err
 		}
@@ -100,7 +102,7 @@ func (k *Catalog) unfit(ctx context.Context, name, number string) (says, rule, f
 }
 
 // unfitAll are the faults of a proposed domain file, judged as if all of it were deployed.
-func (k *Catalog) unfitAll(ctx context.Context, doc *document.Domain, at *Place) (faults document.Faults, err error) {
+func (k *Catalog) unfitAll(ctx context.Context, doc *document.Domain, about About) (faults document.Faults, err error) {
 	will := &plan{View: k.index, deployed: map[string]*Deployed{}}
 	for _, c := range doc.Components {
 		if v, err := version.Parse(c.Version); err == nil {
@@ -120,18 +122,18 @@ func (k *Catalog) unfitAll(ctx context.Context, doc *document.Domain, at *Place)
 			wrong(rule, says, fix)
 		}
 		row := will.deployed[c.Name]
-		if at == nil || row == nil || rule == "unknown" {
+		if about.Place == nil || row == nil || rule == "unknown" {
 			continue
 		}
 		s, err := k.State(ctx, c.Name, row.Version)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range s.misplaced(*at) {
+		for _, r := range s.misplaced(*about.Place) {
 			wrong("place", r.Says, r.Fix)
 		}
 		if m := s.metadata(); m != nil {
-			unmet, err := k.unmetBy(ctx, will, s.Version, m.Dependencies, *at)
+			unmet, err := k.unmetBy(ctx, will, s.Version, m.Dependencies, *about.Place, about.May)
 			if err != nil {
 				return nil, err
 			}

@@ -83,6 +83,7 @@ func (a *api) move(w http.ResponseWriter, r *http.Request, c door.Call, o artifa
 			return err
 		}
 	}
+	o.May = a.may(r.Context(), c)
 	m, err := a.Catalog.Move(c.By(r), o)
 	if err != nil {
 		return err

@@ -43,6 +43,7 @@ func (a *api) validate(w http.ResponseWriter, r *http.Request, c door.Call) erro
 	if err != nil {
 		return err
 	}
+	about.May = a.may(r.Context(), c)
 	all, denied, err := a.Catalog.Validate(r.Context(), kind, text, about)
 	if err != nil {
 		return err

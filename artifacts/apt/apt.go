@@ -17,7 +17,7 @@
 //
 //   - A request reads one snapshot. The lists of a snapshot that has been replaced stay under their hashes, so that a client that has read one InRelease gets
 //     the lists of that one. (Who asks for a list by its name may get that of the next snapshot: that is what the hashes are for.)
-//   - A suite is read by who may pull apt/<suite>, and a package by who may pull its component, or a suite that lists it now.
+//   - A suite is read by who may pull apt/<suite>, and a package by who may pull its component, or a suite that lists it, or did once.
 //     Nobody learns of a suite or a component that is not for them, not even that it exists.
 //   - Content goes out as it is stored: no Content-Encoding, in ranges if asked for, and by sendfile. What never changes under its path says so (immutable), and
 //     may be kept by caches between only if everybody may read it; the rest is asked for again (no-cache) and answered 304 if it is the same.

@@ -29,7 +29,7 @@ func (v *view) getPackage(w http.ResponseWriter, r *http.Request, c door.Call) e
 // maxSuites is how many suites are asked about for one request, or listed.
 const maxSuites = 1000
 
-// mayRead lets those read a package who may pull its component, or a suite that lists it now.
+// mayRead lets those read a package who may pull its component, or a suite that lists it, or did once.
 func (v *view) mayRead(ctx context.Context, c door.Call) error {
 	refused := c.Ask(ctx, auth.Pull, c.On)
 	var decided *auth.Refusal

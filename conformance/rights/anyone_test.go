@@ -28,7 +28,7 @@ func TestAnyone_reads_what_is_public(t *testing.T) {
 	at := func(c ask.Caller) ask.Caller { c.At = p.URL; return c }
 	root, alice, nobody := at(user("root")), at(user("alice")), at(anonymous)
 	layer := wire.Random(100)
-	for _, repo := range []string{"public/app", "public/more/app", "secret/app", "secret/alice/app", "publicity/app"} {
+	for _, repo := range []string{"public/app", "public/more/of/app", "secret/app", "secret/alice/own/app", "publicity/app"} {
 		root.Push(t, repo, layer)
 		root.Put(t, repo, "latest", ask.Image(layer))
 	}
@@ -49,12 +49,12 @@ func TestAnyone_reads_what_is_public(t *testing.T) {
 			c.Do(t, "HEAD", path, nil).Want(t, yes)
 		}
 	}
-	for _, repo := range []string{"public/app", "public/more/app"} {
+	for _, repo := range []string{"public/app", "public/more/of/app"} {
 		nobody.Docker(t, "GET", wire.ManifestPath(repo, "latest"), nil).Want(t, 200)
 		nobody.Docker(t, "GET", wire.BlobPath(repo, d), nil).Want(t, 200)
 		alice.Docker(t, "GET", wire.ManifestPath(repo, "latest"), nil).Want(t, 200)
 	}
-	alice.Docker(t, "GET", wire.ManifestPath("secret/alice/app", "latest"), nil).Want(t, 200)
+	alice.Docker(t, "GET", wire.ManifestPath("secret/alice/own/app", "latest"), nil).Want(t, 200)
 	alice.Docker(t, "GET", wire.ManifestPath("secret/app", "latest"), nil).Refused(t, "NAME_UNKNOWN", 404)
 
 	// What is hidden and what is not there are alike to whoever has not logged in.
@@ -92,9 +92,9 @@ func TestAnyone_reads_what_is_public(t *testing.T) {
 		who  ask.Caller
 		want []string
 	}{
-		{nobody.Token(t, "registry:catalog:*"), []string{"public/app", "public/more/app"}},
-		{alice, []string{"public/app", "public/more/app", "secret/alice/app"}},
-		{alice.Token(t, "registry:catalog:*"), []string{"public/app", "public/more/app", "secret/alice/app"}},
+		{nobody.Token(t, "registry:catalog:*"), []string{"public/app", "public/more/of/app"}},
+		{alice, []string{"public/app", "public/more/of/app", "secret/alice/own/app"}},
+		{alice.Token(t, "registry:catalog:*"), []string{"public/app", "public/more/of/app", "secret/alice/own/app"}},
 	} {
 		for _, n := range []string{"", "1"} {
 			if got := c.who.Catalog(t, "", n); !slices.Equal(got, c.want) {

@@ -29,10 +29,7 @@ func TestBad_credentials(t *testing.T) {
 	}))
 	defer elsewhere.Close()
 	w := &world{team: team{fromFile, "root", true}, who: root, layer: wire.Random(200)}
-	for _, repo := range []string{w.own(), w.foreign()} {
-		root.Push(t, repo, w.layer)
-		w.kept = root.Put(t, repo, "keep", ask.Image(w.layer))
-	}
+	w.furnish(t)
 	root.Call(t, "POST", "robots", map[string]any{"name": w.robot("own"), "on": "own-" + w.name()}).Want(t, 201)
 	root.Call(t, "POST", "robots", map[string]any{"name": w.robot("for"), "on": "for-" + w.name()}).Want(t, 201)
 
@@ -53,7 +50,7 @@ func TestBad_credentials(t *testing.T) {
 		}
 		c := &cell{world: w, row: r, place: w.place(where), way: "password"}
 		prepared := r.make(t, c)
-		w.unchanged(t, r.String(), c.accounts(), func() {
+		w.unchanged(t, r.String(), r.about(), func() {
 			for _, b := range all {
 				got := b.shown(n).Do(t, prepared.method, prepared.target, prepared.body, prepared.headers...)
 				what := fmt.Sprintf("%s with %s", r, b.what)
@@ -215,10 +212,9 @@ func shownBadly(t *testing.T) []bad {
 // TestBad_nobody_learns_what_there_is: to nobody in particular, what is there and what is not are answered alike.
 func TestBad_nobody_learns_what_there_is(t *testing.T) {
 	w := &world{team: team{fromFile, "hidden", false}, who: root, layer: wire.Random(200)}
-	root.Push(t, w.foreign(), w.layer)
-	w.kept = root.Put(t, w.foreign(), "keep", ask.Image(w.layer))
+	w.furnish(t)
 	for _, r := range rows {
-		if !slices.Contains(r.in, "new") || strings.HasPrefix(r.route, "auth-") {
+		if r.in == nil || r.about() == accounting {
 			continue
 		}
 		answers := map[string]string{}

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 const password = "nobody shall guess it"
 
 // pool is how many people are in the file whom tests may have for themselves; see person.
-const pool = 200
+const pool = 300
 
 // files writes what the configuration names.
 func files(p *program.Program) {
@@ -75,13 +75,17 @@ func settings() string {
 	b.WriteString("auth:\n  users: {htpasswd: users}\n  grants:\n  - {who: 'user:root', role: admin, on: '**'}\n")
 	for _, w := range teams {
 		if w.origin == fromFile && w.role != "" {
-			fmt.Fprintf(&b, "  - {who: 'user:%s', role: %s, on: '%s'}\n", w.name(), w.role, w.on())
+			for _, on := range w.on() {
+				fmt.Fprintf(&b, "  - {who: 'user:%s', role: %s, on: '%s'}\n", w.name(), w.role, on)
+			}
 		}
 	}
 	fmt.Fprintf(&b, "  oidc:\n  - name: jobs\n    issuer: %s\n    audience: %s\n    jwksFile: jobs.json\n    bind:\n", jobIssuer, jobAudience)
 	for _, w := range teams {
 		if w.origin == fromJob && w.role != "" {
-			fmt.Fprintf(&b, "    - {claims: {team: '%s'}, role: %s, on: '%s'}\n", w.name(), w.role, w.on())
+			for _, on := range w.on() {
+				fmt.Fprintf(&b, "    - {claims: {team: '%s'}, role: %s, on: '%s'}\n", w.name(), w.role, on)
+			}
 		}
 	}
 	fmt.Fprintf(&b, "    - {claims: {team: nobody}, role: reader, on: nothing-of-theirs}\n")

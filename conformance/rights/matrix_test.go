@@ -7,11 +7,16 @@ import (
 	"net/http"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/entrepot/entrepot/artifacts"
+	artifactsapi "github.com/entrepot/entrepot/artifacts/api"
+	"github.com/entrepot/entrepot/artifacts/apt"
+	"github.com/entrepot/entrepot/artifacts/tree"
 	"github.com/entrepot/entrepot/auth"
 	authapi "github.com/entrepot/entrepot/auth/api"
 	"github.com/entrepot/entrepot/conformance/rights/ask"
@@ -22,7 +27,8 @@ import (
 
 // routes are all that the program serves beside /healthz and its like.
 func routes() []door.Route {
-	return append(api.Routes(api.Config{}), authapi.Routes(authapi.Config{})...)
+	return slices.Concat(api.Routes(api.Config{Moves: artifacts.Tags{}}), authapi.Routes(authapi.Config{}),
+		artifactsapi.Routes(artifactsapi.Config{}), tree.New(tree.Config{}).Routes(), apt.Routes(apt.Config{}))
 }
 
 // methodsOf returns what a route answers, and the action that each method needs: HEAD like GET where the route says nothing else of it.
@@ -43,7 +49,8 @@ var rows = func() (all []row) {
 	for _, r := range routes() {
 		heads[r.Name] = methodsOf(r)["HEAD"] != ""
 	}
-	for _, r := range slices.Concat(registryRows, accountRows) {
+	for i, r := range slices.Concat(registryRows, accountRows, componentRows) {
+		r.component = i >= len(registryRows)+len(accountRows)
 		all = append(all, r)
 		if r.method == "GET" && heads[r.route] {
 			get := r
@@ -86,28 +93,19 @@ func TestRoutes_have_samples(t *testing.T) {
 			t.Errorf("there is a sample for %s, and no such route or method", r)
 		}
 	}
-	if len(served) < 50 {
+	if len(served) < 140 {
 		t.Errorf("only %d methods of routes", len(served))
 	}
 }
 
-// expected is what the table says of a cell.
+// expected is what the table says of a cell: of what the route needs, and of what the endpoint asks for besides.
 func (c *cell) expected() want {
-	table := table[c.role]
-	may, sees := c.place.inside && table[c.row.do], c.place.inside && table["pull"]
-	switch c.row.do {
-	case "knock", "enter", "list":
-		may = true
-	case "audit-own", "appoint": // which hold somewhere at least
-		may = table[c.row.do]
+	for _, do := range append([]string{c.row.do}, c.row.also...) {
+		if refused := c.refused(do); refused.status != 0 {
+			return refused
+		}
 	}
 	switch {
-	case !may && c.place.repo != "" && !c.accounts() && !sees:
-		return want{404, "NAME_UNKNOWN"}
-	case !may:
-		return want{403, "DENIED"}
-	case !c.covered():
-		return want{401, "UNAUTHORIZED"}
 	case c.row.answer != nil:
 		return c.row.answer(c)
 	case c.row.in != nil && !c.place.there:
@@ -116,21 +114,42 @@ func (c *cell) expected() want {
 	return want{c.row.there, ""}
 }
 
+// refused is what whoever may not do something is answered; the zero want is for who may.
+func (c *cell) refused(do string) want {
+	table := table[c.role]
+	may, sees := c.place.inside && table[do], c.place.inside && table["pull"]
+	switch do {
+	case "knock", "enter", "list", "asks-itself":
+		may = true
+	case "audit-own", "appoint": // which hold somewhere at least
+		may = table[do]
+	}
+	switch {
+	case !may && c.place.repo != "" && !c.accounts() && !sees:
+		return want{404, "NAME_UNKNOWN"}
+	case !may:
+		return want{403, "DENIED"}
+	case !c.covered(do):
+		return want{401, "UNAUTHORIZED"}
+	}
+	return want{}
+}
+
 // accounts tells whether the row is about accounts; the paths of their routes name no repository.
 func (c *cell) accounts() bool { return strings.HasPrefix(c.row.route, "auth-") }
 
-// covered tells whether what is shown is good for the action, for who may do it.
-func (c *cell) covered() bool {
+// covered tells whether what is shown is good for an action, for who may do it.
+func (c *cell) covered(do string) bool {
 	switch {
-	case c.way == "password", c.row.do == "knock", c.row.do == "enter":
+	case c.way == "password", do == "knock", do == "enter", do == "asks-itself":
 		return true
 	case c.way == "empty token":
 		return false
 	}
-	switch c.row.do {
+	switch do {
 	case "list":
 		return true
-	case "pull", "push", "delete-own", "delete":
+	case "pull", "push", "attach", "delete-own", "delete", "promote", "promote-last":
 		return c.place.name != "new" // for which no token was asked
 	}
 	return false // no token is ever good for it
@@ -156,8 +175,9 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// cells are all that a team is asked: what only reads of repositories and of accounts, and each row of what would change something.
-func (w *world) cells() (reading [2][]*cell, writing [][]*cell) {
+// cells are all that a team is asked: what only reads, by what it is about, and each row of what would change something.
+func (w *world) cells() (reading map[subject][]*cell, writing [][]*cell) {
+	reading = map[subject][]*cell{}
 	for _, r := range rows {
 		in := r.in
 		if in == nil {
@@ -179,10 +199,8 @@ func (w *world) cells() (reading [2][]*cell, writing [][]*cell) {
 		switch {
 		case r.method != "GET" && r.method != "HEAD":
 			writing = append(writing, cells)
-		case cells[0].accounts():
-			reading[1] = append(reading[1], cells...)
 		default:
-			reading[0] = append(reading[0], cells...)
+			reading[r.about()] = append(reading[r.about()], cells...)
 		}
 	}
 	return reading, writing
@@ -195,7 +213,7 @@ func (w *world) only(t *testing.T, cells []*cell) (all []asked) {
 	for _, c := range cells {
 		prepared = append(prepared, c.row.make(t, c))
 	}
-	w.unchanged(t, "what only reads", cells[0].accounts(), func() {
+	w.unchanged(t, "what only reads", cells[0].row.about(), func() {
 		for i, c := range cells {
 			all = append(all, c.ask(t, prepared[i]))
 		}
@@ -223,7 +241,7 @@ func (w *world) change(t *testing.T, cells []*cell) (refused []asked) {
 			prepared[c.place.name] = c.row.make(t, c)
 		}
 	}
-	w.unchanged(t, bad[0].row.String(), bad[0].accounts(), func() {
+	w.unchanged(t, bad[0].row.String(), bad[0].row.about(), func() {
 		for _, c := range bad {
 			refused = append(refused, c.ask(t, prepared[c.place.name]))
 		}
@@ -261,7 +279,7 @@ func (w *world) alike(t *testing.T, all []asked) {
 	for _, a := range all {
 		key := a.row.String() + a.way
 		switch {
-		case a.place.inside || a.Status != 404:
+		case a.place.inside || a.Status < 400 || a.way == "password" && a.Status != 404:
 		case a.place.name == "foreign":
 			foreign[key] = a.normal()
 		case a.place.name == "absent":
@@ -270,7 +288,7 @@ func (w *world) alike(t *testing.T, all []asked) {
 			}
 		}
 	}
-	if compared < 50 && !w.wide {
+	if compared < 200 && !w.wide {
 		t.Errorf("only %d answers about what is hidden", compared)
 	}
 }
@@ -333,7 +351,18 @@ func giveAway(t *testing.T, a asked) {
 	}
 }
 
+// said are the codes of errors that are told as a line of text.
+var said = map[string]string{
+	"authentication required": "UNAUTHORIZED", "these credentials are wrong, have ended or were withdrawn": "UNAUTHORIZED",
+	"requested access to the resource is denied": "DENIED", "repository name not known to this registry": "NAME_UNKNOWN", "there is nothing of this name": "UNKNOWN",
+}
+
 func codeOf(got wire.Reply) string {
+	if strings.HasPrefix(got.Header.Get("Content-Type"), "text/plain") {
+		_, text, _ := strings.Cut(strings.TrimSpace(string(got.Body)), " ")
+		text, _, _ = strings.Cut(text, ":")
+		return said[text]
+	}
 	var envelope struct{ Errors []struct{ Code string } }
 	if json.Unmarshal(got.Body, &envelope) != nil || len(envelope.Errors) == 0 {
 		return ""
@@ -345,37 +374,67 @@ func codeOf(got wire.Reply) string {
 func (a asked) normal() string {
 	var all []string
 	got, c := a.Reply, a.cell
+	id := got.Header.Get("X-Request-Id")
 	for name, values := range got.Header {
-		if name != "Date" && name != "X-Request-Id" {
-			all = append(all, name+": "+strings.Join(values, ", "))
+		switch {
+		case name == "Date" || name == "X-Request-Id":
+			continue
+		case name == "Content-Length" && got.Header.Get("Content-Type") == "application/problem+json": // which tells the id, too
+			if n, err := strconv.Atoi(values[0]); err == nil {
+				values = []string{strconv.Itoa(n - len(id))}
+			}
 		}
+		all = append(all, name+": "+strings.Join(values, ", "))
 	}
 	sort.Strings(all)
 	text := fmt.Sprintf("%d\n%s\n\n%s", got.Status, strings.Join(all, "\n"), got.Body)
+	path, _, _ := strings.Cut(a.target, "?")
 	last := a.target[strings.LastIndexByte(a.target, '/')+1:]
-	for _, name := range []string{c.place.repo, c.robot(short[c.place.name]), last} {
+	for _, name := range []string{path, c.place.repo, c.place.suite("prod"), c.robot(short[c.place.name]), last} {
 		if len(name) > 8 {
 			text = strings.ReplaceAll(text, name, "(what was asked about)")
 		}
 	}
-	return strings.ReplaceAll(text, got.Header.Get("X-Request-Id"), "(request)")
+	return strings.ReplaceAll(text, id, "(request)")
 }
 
 // state is what root sees of a team's world.
 type state map[string]string
 
-// look looks at the team's repositories, or at its accounts.
-func (w *world) look(t *testing.T, accounts bool) state {
+// subject is the part of a world that a row is about.
+type subject string
+
+const (
+	contents   subject = "contents"
+	accounting subject = "accounts"
+	components subject = "components"
+)
+
+func (r row) about() subject {
+	switch {
+	case strings.HasPrefix(r.route, "auth-"):
+		return accounting
+	case r.component:
+		return components
+	}
+	return contents
+}
+
+// look looks at the team's repositories, components or accounts.
+func (w *world) look(t *testing.T, about subject) state {
 	t.Helper()
 	s := state{}
 	note := func(path string, header string) {
 		got := root.Get(t, path)
 		s[path] = fmt.Sprint(got.Status, " ", got.Header.Get(header), " ", string(got.Body))
 	}
-	if !accounts {
+	switch about {
+	case components:
+		w.lookAtComponents(t, s, note)
+		return s
+	case contents:
 		for _, path := range []string{"own-", "for-"} {
-			repos := root.Catalog(t, path+w.name()+"/", "100")
-			s[path] = fmt.Sprint(slices.DeleteFunc(repos, func(repo string) bool { return !strings.HasPrefix(repo, path+w.name()+"/") }))
+			s[path] = fmt.Sprint(below(t, path+w.name()+"/"))
 		}
 		for _, repo := range []string{w.own(), w.foreign()} {
 			note("/v2/"+repo+"/tags/list", "")
@@ -401,11 +460,11 @@ func (w *world) look(t *testing.T, accounts bool) state {
 }
 
 // unchanged fails the test if what was done in between has changed anything.
-func (w *world) unchanged(t *testing.T, what string, accounts bool, do func()) {
+func (w *world) unchanged(t *testing.T, what string, about subject, do func()) {
 	t.Helper()
-	before := w.look(t, accounts)
+	before := w.look(t, about)
 	do()
-	after := w.look(t, accounts)
+	after := w.look(t, about)
 	for _, k := range slices.Sorted(maps.Keys(after)) {
 		if before[k] != after[k] {
 			t.Errorf("%s: %s changed: %s was\n%s\nand is\n%s", w.name(), what, k, before[k], after[k])
@@ -437,7 +496,9 @@ func TestMatrix_other_methods(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/", "/v1/", "/v2/nobody", "/api", "/api/v1/auth/", "/auth", "/auth/", "/auth/token/", "/api/v1/auth/users/", "/v3/x"} {
+	for _, path := range []string{"/", "/v1/", "/v2/nobody", "/api", "/api/v1/auth/", "/auth", "/auth/", "/auth/token/", "/api/v1/auth/users/", "/v3/x",
+		"/api/v1/components/a", "/api/v1/components/a/b", "/api/v1/components/a/b/c/d", "/api/v1/groups/a/b", "/index", "/index/", "/schemas", "/treetop", "/aptly",
+	} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
 			anonymous.Do(t, method, path, nil).Want(t, 401)
 			root.Do(t, method, path, nil).Want(t, 404)

@@ -16,10 +16,13 @@ type row struct {
 	route, method, variant string
 
 	do    string   // the action that the route needs
+	also  []string // those that the endpoint asks for besides
 	in    []string // the places where it is asked; without any it is about no repository
 	make  func(t *testing.T, c *cell) request
 	there int // the status for who may, where there is something
 	new   int // the same in a repository that is not there yet
+
+	component bool // it is about components
 
 	// answer tells what else is expected of who may do it: because what is asked for belongs to somebody, or for what was shown.
 	answer func(c *cell) want

@@ -53,12 +53,12 @@ func (w team) name() string {
 	return name
 }
 
-// on is the path of the team's grant.
-func (w team) on() string {
+// on are the paths of the team's grants: where its repositories are, and the suite of what is deployed of them in prod.
+func (w team) on() []string {
 	if w.wide {
-		return "**"
+		return []string{"**"}
 	}
-	return "own-" + w.name()
+	return []string{"own-" + w.name(), "apt/own-" + w.name() + "-prod"}
 }
 
 // world is a team with its repositories and another team's, that nobody else touches.
@@ -69,7 +69,8 @@ type world struct {
 	layer       []byte     // a blob of the own repository and of the foreign one
 	kept        digest.Digest
 	n           int
-	person      bool // there is a user for the team to meddle with
+	person      bool              // there is a user for the team to meddle with
+	moves       map[string]string // a promotion in each place
 }
 
 // own is the team's, foreign is there too, absent is not and is as long.
@@ -87,18 +88,11 @@ func found(t *testing.T, w team) *world {
 	t.Helper()
 	o := &world{team: w, layer: wire.Random(200)}
 	o.who = o.join(t)
-	for _, repo := range []string{o.own(), o.foreign()} {
-		root.Push(t, repo, o.layer)
-		o.kept = root.Put(t, repo, "keep", ask.Image(o.layer))
-	}
+	o.furnish(t)
 	for _, whose := range []string{"own", "for"} {
 		root.Call(t, "POST", "robots", map[string]any{"name": o.robot(whose), "on": whose + "-" + o.name()}).Want(t, 201)
 	}
-	var scopes []string
-	for _, repo := range []string{o.own(), o.foreign(), o.absent()} {
-		scopes = append(scopes, "repository:"+repo+":pull,push,delete")
-	}
-	o.full = o.who.Token(t, append(scopes, "registry:catalog:*")...)
+	o.full = o.who.Token(t, o.scopes()...)
 	o.empty = o.who.Token(t)
 	return o
 }
@@ -123,7 +117,9 @@ func (w *world) join(t *testing.T) ask.Caller {
 		who = robot(t, name, "robots-of-"+name)
 	}
 	if w.role != "" {
-		grant(t, who, w.role, w.on())
+		for _, on := range w.on() {
+			grant(t, who, w.role, on)
+		}
 	}
 	return who
 }
@@ -234,5 +230,8 @@ func person(t testing.TB, grants ...string) ask.Caller {
 	return who
 }
 
-// area is a path that no other test uses.
-func area(t testing.TB) string { return wire.Repo(t) }
+// area is a path that no other test uses, so deep that nothing below it is a component: there, no tag means anything.
+func area(t testing.TB) string { return wire.Repo(t) + "/deep/down" }
+
+// component is a component that no other test uses.
+func component(t testing.TB) string { return wire.Repo(t) + "/app" }

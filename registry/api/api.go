@@ -42,8 +42,8 @@ type Config struct {
 type Moves interface {
 	IsDomainTag(repo, tag string) bool
 	IsLast(tag string) bool // whether that takes auth.PromoteLast, too
-	// MoveTag lets the tag name a manifest that the repository has.
-	MoveTag(ctx context.Context, repo, tag string, d digest.Digest) error
+	// MoveTag lets the tag name a manifest that the repository has. What it says of other repositories is for whoever may know of them.
+	MoveTag(ctx context.Context, repo, tag string, d digest.Digest, may func(repo string) bool) error
 }
 
 // API serves the distribution API.

@@ -163,7 +163,7 @@ func (a *API) putDomainTag(w http.ResponseWriter, r *http.Request, c door.Call) 
 		return err
 	}
 	d := digest.FromBytes(body)
-	if err := a.moves.MoveTag(c.By(r), c.On, c.Last, d); err != nil {
+	if err := a.moves.MoveTag(c.By(r), c.On, c.Last, d, func(repo string) bool { return c.May(r.Context(), auth.Pull, repo) }); err != nil {
 		return err
 	}
 	stored(w, c.On, d)

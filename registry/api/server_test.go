@@ -205,6 +205,6 @@ type moves struct{}
 
 func (moves) IsDomainTag(_, tag string) bool { return tag == "cloud.prod" }
 func (moves) IsLast(string) bool             { return true }
-func (moves) MoveTag(_ context.Context, repo, tag string, d digest.Digest) error {
+func (moves) MoveTag(_ context.Context, repo, tag string, d digest.Digest, _ func(string) bool) error {
 	return &registry.Error{Code: registry.Denied, Detail: map[string]string{"name": repo, "tag": tag, "digest": string(d), "hint": "nothing moves here"}}
 }
