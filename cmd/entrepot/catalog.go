@@ -14,6 +14,7 @@ import (
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/registry/api"
+	"github.com/entrepot/entrepot/registry/upstream"
 	"github.com/entrepot/entrepot/storage/kv"
 )
 
@@ -22,6 +23,7 @@ type components struct {
 	catalog *artifacts.Catalog
 	index   kv.DB
 	keys    *suite.Keys
+	through *upstream.Through // nil: no other registry is seen through this one
 	url     string
 	log     *slog.Logger
 }
@@ -40,7 +42,7 @@ func openComponents(c Config, index kv.DB, service string, log *slog.Logger) (*c
 		Index: index, Log: log, Rules: levels, StaleBuild: c.Artifacts.StaleBuild, BaseImages: c.Artifacts.BaseImages,
 		RequiredLabels: c.Artifacts.RequiredLabels, Last: c.Artifacts.LastEnvironments, Keys: keys, ValidFor: c.Artifacts.Apt.ValidFor,
 	})
-	return &components{catalog, index, keys, c.URL, log}, nil
+	return &components{catalog: catalog, index: index, keys: keys, url: c.URL, log: log}, nil
 }
 
 // registryRoutes are those of the distribution API, with what components add to it.
@@ -51,7 +53,7 @@ func (k *components) registryRoutes(c Config, reg *registry.Registry) ([]door.Ro
 	if err != nil {
 		return nil, err
 	}
-	if through != nil {
+	if k.through = through; through != nil {
 		source = through
 		closed = func(repo string) error { return cmp.Or(artifacts.Reserved(repo), through.Closed(repo)) }
 	}

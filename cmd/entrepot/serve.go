@@ -138,7 +138,10 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 		return nil, err
 	}
 	routes = slices.Concat(routes, s.authority.routes(), s.components.routes(s.registry))
-	handler := api.Namespaces(door.New(at, routes...))
+	var handler http.Handler = door.New(at, routes...)
+	if through := s.components.through; through != nil {
+		handler = api.Namespaces(handler, through.Known)
+	}
 	if handler, s.tracing, err = traced(ctx, c.Tracing, handler); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,36 @@
+//go:build clients
+
+package clients
+
+import (
+	"testing"
+
+	"github.com/entrepot/entrepot/conformance/program"
+)
+
+// A cluster pulls Docker Hub's images through the registry: a node by its hosts file (?ns=), docker and skopeo by the path. When the Hub is gone they still have
+// what was pulled once.
+func TestThroughTheRegistry(t *testing.T) {
+	hub := program.Start(t)
+	i := newImage(t)
+	i.push(t, hub.Addr, "library/greeter", "1")
+	r := registry(t, program.Config("upstreams:\n  - {name: docker.io, urls: [\"http://"+hub.Addr+"\"], tagTTL: 1s}\n"))
+
+	s := node(t, r+"/node/pause:1")
+	s.write("certs.d/docker.io/hosts.toml", `server = "http://`+r+`"
+[host."http://`+r+`"]
+  capabilities = ["pull", "resolve"]
+`)
+	s.run("crictl", "pull", "docker.io/library/greeter:1")
+	contains(t, s.run("crictl", "inspecti", "docker.io/library/greeter:1"), i.digest.String())
+	contains(t, s.fails("crictl", "pull", "docker.io/library/stranger:1"), "not found")
+
+	hub.Stop()
+	s.run("crictl", "rmi", "docker.io/library/greeter:1")
+	s.run("crictl", "pull", "docker.io/library/greeter:1")
+	d := docker(t, nil)
+	d.run("docker", "pull", r+"/docker.io/library/greeter:1")
+	equal(t, d.run("docker", "run", "--rm", "--network", "none", r+"/docker.io/library/greeter:1"), greeting)
+	equal(t, newSession(t).run("crane", "digest", "--insecure", r+"/docker.io/library/greeter:1"), i.digest.String())
+	contains(t, newSession(t).fails("crane", "digest", "--insecure", r+"/docker.io/library/never:1"), "upstream")
+}
