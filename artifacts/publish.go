@@ -52,9 +52,7 @@ type publisher struct {
 	mu      sync.Mutex
 	waiting []*ordered
 
-	// Only for who has the turn:
-	before *suite.Snapshot // the last one published from here, with contents
-	pruned time.Time       // when old ones were looked for
+	pruned time.Time // when old snapshots were looked for; only for who has the turn
 }
 
 // ordered is an order that waits to be published.
@@ -65,6 +63,15 @@ type ordered struct {
 	done chan struct{}
 	move Move
 	err  error
+}
+
+func (o *ordered) isDone() bool {
+	select {
+	case <-o.done:
+		return true
+	default:
+		return false
+	}
 }
 
 func (o *ordered) finish(m Move, err error) {
@@ -84,12 +91,10 @@ func (p *publisher) move(ctx context.Context, k *Catalog, o Order) (Move, error)
 	select {
 	case <-mine.done:
 	case p.turn <- struct{}{}:
-		p.pace(ctx, k)
-		p.mu.Lock()
-		batch := p.waiting
-		p.waiting = nil
-		p.mu.Unlock()
-		p.publishAll(mine.ctx, k, batch)
+		if !mine.isDone() {
+			p.pace(ctx, k)
+			p.publishAll(mine.ctx, k, p.take())
+		}
 		<-p.turn
 		<-mine.done
 	case <-ctx.Done():
@@ -105,6 +110,15 @@ func (p *publisher) move(ctx context.Context, k *Catalog, o Order) (Move, error)
 		<-mine.done
 	}
 	return mine.move, mine.err
+}
+
+// take returns all who wait.
+func (p *publisher) take() []*ordered {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	batch := p.waiting
+	p.waiting = nil
+	return batch
 }
 
 // ahead is how far the date of a suite may be ahead of the clock, of the ten seconds that hosts suffer (apt.conf(5), Acquire::Max-FutureTime).
@@ -199,7 +213,7 @@ func (p *publisher) try(ctx context.Context, k *Catalog, batch []*ordered) error
 	if err != nil {
 		return err
 	}
-	next, err := suite.Build(k.suiteOf(p.place), packages, k.now(), signers, p.last(ctx, k, row, before))
+	next, err := suite.Build(k.suiteOf(p.place), packages, k.now(), signers, k.published(ctx, row, before))
 	if err != nil {
 		if conflict := (*suite.Conflict)(nil); errors.As(err, &conflict) && len(batch) > 0 {
 			return batch[0].refuse(AgainstIt, Reason{"promotion.package",
@@ -208,12 +222,10 @@ func (p *publisher) try(ctx context.Context, k *Catalog, batch []*ordered) error
 		}
 		return err
 	}
-	p.before = nil
 	done, err := k.switchTo(ctx, &switching{place: p.place, serial: row.Serial, rule: k.suiteRule(signers), next: next, batch: batch})
 	if err != nil {
 		return err
 	}
-	p.before = next
 	for i, o := range batch {
 		o.finish(done[i], nil)
 	}
@@ -235,13 +247,10 @@ func (k *Catalog) suiteOf(p Place) suite.Suite {
 	}
 }
 
-// last returns the snapshot before, with contents where they are at hand: lists that did not change are then taken over, and others are packed faster.
-func (p *publisher) last(ctx context.Context, k *Catalog, row suiteRow, before snapshotRow) *suite.Snapshot {
+// published returns the snapshot before with its contents, as far as they can be read: lists that did not change are then taken over, and others are packed faster.
+func (k *Catalog) published(ctx context.Context, row suiteRow, before snapshotRow) *suite.Snapshot {
 	if row.Serial == 0 {
 		return nil
-	}
-	if p.before != nil && p.before.Date.Equal(before.Date) && p.before.Files[suite.InRelease].SHA256 == before.Files[suite.InRelease].SHA256 {
-		return p.before
 	}
 	full := before.Snapshot
 	full.Files = map[string]suite.File{}

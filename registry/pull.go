@@ -99,6 +99,11 @@ func (r *Registry) checkRepo(ctx context.Context, repo string) error {
 	return fault(err, "look up repository %s", repo)
 }
 
+// Has tells whether there is a repository that holds anything.
+func (r *Registry) Has(ctx context.Context, repo string) bool {
+	return ValidName(repo) && r.checkRepo(ctx, repo) == nil
+}
+
 // Repositories yields the repositories that have manifests, after the given one, in byte order.
 func (r *Registry) Repositories(ctx context.Context, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {

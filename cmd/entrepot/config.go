@@ -153,6 +153,9 @@ type UpstreamEntry struct {
 	// A PEM file of authorities that are believed beside the system's.
 	CA string `yaml:"ca"`
 
+	// Look here for what no name says is elsewhere, and is not in this registry, as Docker Engine asks its mirror of Docker Hub. One at most.
+	Root bool `yaml:"root"`
+
 	// Ask nothing: what is kept is all there is.
 	Offline bool `yaml:"offline"`
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func (j *judge) upstreams(all []UpstreamEntry) {
-	names := map[string]bool{}
+	names, root := map[string]bool{}, ""
 	for i, u := range all {
 		at := fmt.Sprintf("upstreams[%d]", i)
 		switch {
@@ -21,6 +21,11 @@ func (j *judge) upstreams(all []UpstreamEntry) {
 			j.wrong(at+".name", "%q is there twice; give it several urls", u.Name)
 		}
 		names[u.Name] = true
+		if u.Root && root != "" {
+			j.wrong(at+".root", "%s is that already; there is one at most", root)
+		} else if u.Root {
+			root = u.Name
+		}
 		if len(u.URLs) == 0 {
 			j.missing(at+".urls", "write where it is, as [https://registry-1.docker.io]")
 		}

@@ -17,7 +17,7 @@ func configVerb(a *app) *cobra.Command {
 		Short: "Check, print or begin a configuration",
 	}
 	group(cmd)
-	cmd.AddCommand(a.configCheck(), a.configPrint(), a.configExample())
+	cmd.AddCommand(a.configCheck(), a.configPrint(), a.configExample(), a.configClients())
 	return cmd
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
+	"github.com/entrepot/entrepot/artifacts"
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/registry/api"
@@ -140,7 +141,15 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 	routes = slices.Concat(routes, s.authority.routes(), s.components.routes(s.registry))
 	var handler http.Handler = door.New(at, routes...)
 	if through := s.components.through; through != nil {
-		handler = api.Namespaces(handler, through.Known)
+		names := api.Names{Known: through.Known, Here: func(r *http.Request, repo string) bool {
+			return s.registry.Has(r.Context(), repo) || artifacts.Reserved(repo) != nil
+		}}
+		for _, u := range c.Upstreams {
+			if u.Root {
+				names.Root = u.Name
+			}
+		}
+		handler = api.Namespaces(handler, names)
 	}
 	if handler, s.tracing, err = traced(ctx, c.Tracing, handler); err != nil {
 		return nil, err

@@ -4,16 +4,25 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/entrepot/entrepot/door"
 )
 
+// Names are what clients may call other registries by.
+type Names struct {
+	Known func(name string) bool // whether a registry of this name is seen through this one
+	Root  string                 // the one that is meant where no name is given and there is no such repository here; empty: none
+	Here  func(r *http.Request, repo string) bool
+}
+
 // Namespaces lets clients name the registry that they mean by ?ns=, as containerd does with a mirror: /v2/library/alpine/…?ns=docker.io is
-// /v2/docker.io/library/alpine/…, and the answer says so (distribution-spec, "Pulling manifests" and "Pulling blobs"). Nothing is ever reached by it that is
-// not configured: with a name that is not known the request is taken as if none had been given.
-func Namespaces(next http.Handler, known func(name string) bool) http.Handler {
+// /v2/docker.io/library/alpine/…, and the answer says so (distribution-spec, "Pulling manifests" and "Pulling blobs"). Docker Engine names none when it asks its
+// mirror of Docker Hub: that is Names.Root. Nothing is ever reached by a name that is not configured: the request is then taken as if none had been given.
+func Namespaces(next http.Handler, names Names) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.URL.RawQuery, "ns=") {
-			if to := inNamespace(r, known); to != nil {
-				w.Header().Set("OCI-Namespace", r.URL.Query().Get("ns"))
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			if to, ns := names.meant(r); to != nil {
+				w.Header().Set("OCI-Namespace", ns)
 				r = to
 			}
 		}
@@ -21,20 +30,31 @@ func Namespaces(next http.Handler, known func(name string) bool) http.Handler {
 	})
 }
 
-// inNamespace returns the request that is meant; nil: this one.
-func inNamespace(r *http.Request, known func(string) bool) *http.Request {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil || len(query["ns"]) != 1 {
-		return nil
-	}
-	ns := query.Get("ns")
+// meant returns the request that is meant, and the registry; nil: this one.
+func (n Names) meant(r *http.Request) (to *http.Request, ns string) {
 	kind, name, _ := split(r.URL.Path)
-	if name == "" || ns == "" || kind == uploads || kind == upload || !known(ns) {
-		return nil
+	if name == "" || kind == uploads || kind == upload {
+		return nil, ""
 	}
-	query.Del("ns")
-	to := r.Clone(r.Context())
+	query := r.URL.RawQuery
+	if strings.Contains(query, "ns=") {
+		values, err := url.ParseQuery(query)
+		if err == nil && len(values["ns"]) == 1 && n.Known(values.Get("ns")) {
+			ns = values.Get("ns")
+			values.Del("ns")
+			query = values.Encode()
+		}
+	}
+	if ns == "" && n.Root != "" {
+		if first, _, _ := strings.Cut(name, "/"); !n.Known(first) && !n.Here(r, door.Repository(name)) {
+			ns = n.Root
+		}
+	}
+	if ns == "" {
+		return nil, ""
+	}
+	to = r.Clone(r.Context())
 	to.URL.Path = "/v2/" + ns + strings.TrimPrefix(r.URL.Path, "/v2")
-	to.URL.RawPath, to.URL.RawQuery = "", query.Encode()
-	return to
+	to.URL.RawPath, to.URL.RawQuery = "", query
+	return to, ns
 }

@@ -25,9 +25,33 @@ func TestNamespaces(t *testing.T) {
 	} {
 		got := ""
 		w := httptest.NewRecorder()
-		Namespaces(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.URL.String() }), known).ServeHTTP(w, httptest.NewRequest(c.method, c.url, nil))
+		Namespaces(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.URL.String() }), Names{Known: known}).ServeHTTP(w, httptest.NewRequest(c.method, c.url, nil))
 		if got != c.path || w.Header().Get("OCI-Namespace") != c.ns {
 			t.Errorf("%s %s is %s in %q, want %s in %q", c.method, c.url, got, w.Header().Get("OCI-Namespace"), c.path, c.ns)
+		}
+	}
+}
+
+// TestNamespaces_root: without a name, what is not here is looked for at one registry, and what is here is not.
+func TestNamespaces_root(t *testing.T) {
+	names := Names{
+		Known: func(name string) bool { return name == "docker.io" || name == "ghcr.io" }, Root: "docker.io",
+		Here: func(_ *http.Request, repo string) bool { return repo == "cloud/dmp/app" },
+	}
+	for path, want := range map[string]string{
+		"/v2/library/alpine/manifests/3":           "/v2/docker.io/library/alpine/manifests/3",
+		"/v2/ghcr.io/a/manifests/1":                "/v2/ghcr.io/a/manifests/1",
+		"/v2/cloud/dmp/app/manifests/1":            "/v2/cloud/dmp/app/manifests/1",
+		"/v2/components/cloud/dmp/app/manifests/1": "/v2/components/cloud/dmp/app/manifests/1",
+		"/v2/a/manifests/1?ns=ghcr.io":             "/v2/ghcr.io/a/manifests/1",
+		"/v2/_catalog":                             "/v2/_catalog",
+		"/v2/":                                     "/v2/",
+	} {
+		got := ""
+		Namespaces(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.URL.String() }), names).
+			ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
+		if got != want {
+			t.Errorf("%s is %s, want %s", path, got, want)
 		}
 	}
 }
