@@ -141,6 +141,18 @@ type UpstreamEntry struct {
 	// A file with the password, read again when it changes.
 	PasswordFile string `yaml:"passwordFile"`
 
+	// Instead of a username: a config.json of docker whose logins are used.
+	DockerConfig string `yaml:"dockerConfig"`
+
+	// Instead of a username: a credential helper of docker that is asked, as docker-credential-ecr-login.
+	Helper string `yaml:"helper"`
+
+	// Hosts of token services that may be told the password besides the upstream's own; Docker Hub's is known.
+	Realms []string `yaml:"realms"`
+
+	// The most bytes a second that are fetched. 0 means no limit.
+	Bandwidth Bytes `yaml:"bandwidth"`
+
 	// For how long nobody asks again what a tag names.
 	TagTTL time.Duration `yaml:"tagTTL"`
 

@@ -40,6 +40,18 @@ func (j *judge) upstreams(all []UpstreamEntry) {
 		case u.Username != "" && u.Password == "" && u.PasswordFile == "":
 			j.missing(at+".passwordFile", "a username needs its password")
 		}
+		ways := 0
+		for _, way := range []string{u.Username, u.DockerConfig, u.Helper} {
+			if way != "" {
+				ways++
+			}
+		}
+		if ways > 1 {
+			j.wrong(at+".username", "there is more than one of username, dockerConfig and helper; leave the others out")
+		}
+		if u.Bandwidth < 0 {
+			j.wrong(at+".bandwidth", "%v is less than nothing; 0 means no limit", u.Bandwidth)
+		}
 		if u.TagTTL < 0 {
 			j.wrong(at+".tagTTL", "%s is less than nothing", formatDuration(u.TagTTL))
 		}

@@ -23,13 +23,18 @@ func openUpstreams(c Config, reg *registry.Registry, below registry.Source, inde
 	for _, entry := range c.Upstreams {
 		var credentials remote.Source
 		switch {
+		case entry.DockerConfig != "":
+			credentials = remote.DockerConfig(entry.DockerConfig, entry.Name)
+		case entry.Helper != "":
+			credentials = remote.Helper(entry.Helper, entry.Name)
 		case entry.PasswordFile != "":
 			credentials = remote.PasswordFile(entry.Username, entry.PasswordFile)
 		case entry.Username != "":
 			credentials = remote.Static(entry.Username, entry.Password)
 		}
 		r, err := remote.New(remote.Config{
-			Name: entry.Name, URLs: entry.URLs, Credentials: credentials, CA: entry.CA, ManifestBytes: int64(c.Limits.ManifestBytes), Log: log,
+			Name: entry.Name, URLs: entry.URLs, Credentials: credentials, Realms: entry.Realms, CA: entry.CA,
+			Bandwidth: int64(entry.Bandwidth), ManifestBytes: int64(c.Limits.ManifestBytes), Log: log,
 		})
 		if err != nil {
 			return nil, err
