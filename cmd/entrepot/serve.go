@@ -150,6 +150,9 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 			}
 		}
 		handler = api.Namespaces(handler, names)
+		if measured != nil {
+			measureUpstreams(measured, through)
+		}
 	}
 	if handler, s.tracing, err = traced(ctx, c.Tracing, handler); err != nil {
 		return nil, err

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/registry/upstream"
 	"github.com/entrepot/entrepot/registry/upstream/remote"
@@ -42,4 +44,32 @@ func openUpstreams(c Config, reg *registry.Registry, below registry.Source, inde
 		all = append(all, upstream.Upstream{Remote: r, TagTTL: cmp.Or(entry.TagTTL, defaultTagTTL), Allow: entry.Allow, Deny: entry.Deny, Offline: entry.Offline})
 	}
 	return upstream.New(upstream.Config{Local: reg, Below: below, Index: index, Upstreams: all, Log: log})
+}
+
+// measureUpstreams adds what is known of upstreams to the measurements.
+func measureUpstreams(to prometheus.Registerer, through *upstream.Through) {
+	to.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "entrepot_upstream_stale_total", Help: "Answers from what is kept because an upstream did not answer.",
+	}, func() float64 { return float64(through.Stale()) }))
+	for _, r := range through.Remotes() {
+		labels := prometheus.Labels{"upstream": r.Name()}
+		to.MustRegister(
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "entrepot_upstream_up", ConstLabels: labels,
+				Help: "Whether an upstream is asked: 0 while it is left alone because it does not answer."},
+				func() float64 {
+					if r.Healthy() {
+						return 1
+					}
+					return 0
+				}),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "entrepot_upstream_quota_remaining", ConstLabels: labels,
+				Help: "Pulls that an upstream still allows, as it said last; -1 if it says nothing."},
+				func() float64 {
+					if _, remaining, _, known := r.Limits(); known {
+						return float64(remaining)
+					}
+					return -1
+				}),
+		)
+	}
 }

@@ -3,6 +3,7 @@
 package clients
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/entrepot/entrepot/conformance/program"
@@ -33,6 +34,9 @@ func TestThroughTheRegistry(t *testing.T) {
 	hub.Stop()
 	s.run("crictl", "rmi", "docker.io/library/greeter:1")
 	s.run("crictl", "pull", "docker.io/library/greeter:1")
+	_, measured := asks(t, http.MethodGet, "http://"+r+"/metrics")
+	contains(t, string(measured), `entrepot_upstream_up{upstream="docker.io"}`)
+	contains(t, string(measured), "entrepot_upstream_stale_total")
 	d := docker(t, nil)
 	d.run("docker", "pull", r+"/docker.io/library/greeter:1")
 	equal(t, d.run("docker", "run", "--rm", "--network", "none", r+"/docker.io/library/greeter:1"), greeting)

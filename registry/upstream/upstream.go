@@ -22,10 +22,13 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -75,7 +78,20 @@ type Through struct {
 	asking  map[string]*question
 	filling map[string]*registry.Filling
 	missing map[string]time.Time
+
+	stale atomic.Int64
 }
+
+// Remotes returns the clients of the upstreams, by name.
+func (t *Through) Remotes() (all []*remote.Remote) {
+	for _, name := range slices.Sorted(maps.Keys(t.by)) {
+		all = append(all, t.by[name].Remote)
+	}
+	return all
+}
+
+// Stale tells how often what is kept was served because an upstream did not answer.
+func (t *Through) Stale() int64 { return t.stale.Load() }
 
 var _ registry.Source = (*Through)(nil)
 
@@ -206,6 +222,7 @@ func (t *Through) have(ctx context.Context, u *Upstream, there, here, ref string
 		t.noteMissing(name)
 		return unknown(here, ref)
 	case kept && !errors.Is(err, remote.ErrDenied):
+		t.stale.Add(1)
 		registry.Note(ctx, "what "+u.Remote.Name()+" said before is served, for it does not answer now")
 		t.log.Warn("an upstream does not answer; what is kept is served", "repo", here, "ref", ref, "err", err)
 		return nil

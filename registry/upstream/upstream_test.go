@@ -197,8 +197,8 @@ func TestThrough_while_the_upstream_is_not_well(t *testing.T) {
 			h.later(time.Hour)
 			h.up.Fault(func(upstreamtest.Request) upstreamtest.Fault { return fault })
 			ctx, notes := registry.WithNotes(t.Context())
-			if d, err := h.Resolve(ctx, app, "1.0"); err != nil || d.Digest != img.Descriptor.Digest || notes.Stale == "" {
-				t.Errorf("%v, %v, %q", d, err, notes.Stale)
+			if d, err := h.Resolve(ctx, app, "1.0"); err != nil || d.Digest != img.Descriptor.Digest || notes.Stale == "" || h.Stale() != 1 {
+				t.Errorf("%v, %v, %q, %d", d, err, notes.Stale, h.Stale())
 			}
 			want := registry.UpstreamDown
 			if name == "429" {
