@@ -35,11 +35,11 @@ tools-extra:
 
 # oracle: asks distribution's registry and this one the same questions.
 oracle:
-	cd conformance/oracle && go test $(TESTFLAGS) ./...
+	cd conformance/oracle && go test -count=1 $(TESTFLAGS) ./...
 
 # oidc: people and jobs log in by an OpenID provider that others wrote.
 oidc:
-	cd conformance/oidc && go test $(TESTFLAGS) ./...
+	cd conformance/oidc && go test -count=1 $(TESTFLAGS) ./...
 
 # bench: measures this registry beside others on this machine.
 bench:

@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -202,7 +203,26 @@ func (p *Program) CLI(args ...string) (string, error) {
 	return string(out), err
 }
 
+// notice looks at every source of the program, so that `go test` does not answer from its cache when one has changed.
+func notice() error {
+	return filepath.WalkDir(Root(), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := entry.Name(); entry.IsDir() && (strings.HasPrefix(name, ".") || name == "conformance" || name == "data") {
+			return fs.SkipDir
+		}
+		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+}
+
 var build = sync.OnceValues(func() (string, error) {
+	if err := notice(); err != nil {
+		return "", err
+	}
 	if bin := os.Getenv(Binary); bin != "" {
 		return filepath.Abs(bin)
 	}
