@@ -130,9 +130,8 @@ func (f Form) encode(r *http.Request, id string, out Answer, detail any) (mediaT
 			Status   int     `json:"status"`
 			Detail   string  `json:"detail,omitempty"`
 			Instance string  `json:"instance"`
-			Request  string  `json:"request"`
 			Errors   []entry `json:"errors"`
-		}{"about:blank", out.Message, out.Status, hintOf(detail), auth.Clip(auth.Redact(r.URL.Path)), id, []entry{{out.Code, out.Message, detail}}})
+		}{"about:blank", out.Message, out.Status, hintOf(detail), auth.Clip(auth.Redact(r.URL.Path)), []entry{{out.Code, out.Message, detail}}})
 	default:
 		mediaType = "application/json"
 		body, err = plainJSON(map[string][]entry{"errors": {{out.Code, out.Message, detail}}})

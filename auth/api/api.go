@@ -128,7 +128,11 @@ func route(name, pattern string, m methods) door.Route {
 		}
 		return "", strings.Join(values, separator), ok && rest == ""
 	}
-	return door.Route{Name: name, Match: match, Methods: m}
+	form := door.Envelope // what docker and its like read
+	if strings.HasPrefix(pattern, "/api/") {
+		form = door.Problem
+	}
+	return door.Route{Name: name, Match: match, Methods: m, Errors: form}
 }
 
 // separator cannot be part of what a path names.

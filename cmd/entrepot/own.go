@@ -99,7 +99,7 @@ func (c *client) call(ctx context.Context, method, server, path string, in, out 
 // readAnswer reads an answer of JSON, or the refusal that it is.
 func readAnswer(res *http.Response, out any) error {
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		if res.StatusCode == http.StatusNotFound && !strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") {
+		if res.StatusCode == http.StatusNotFound && !saysWhy(res) {
 			return fmt.Errorf("%s is no Entrepôt, or an older one: it has no %s", res.Request.URL.Host, res.Request.URL.Path)
 		}
 		return refusal(res)
@@ -131,4 +131,10 @@ func (c *client) pages(ctx context.Context, server, path string, page func(json.
 		query = "?last=" + url.QueryEscape(last)
 	}
 	return errors.New("the list does not end")
+}
+
+// saysWhy tells whether a refusal is one that an Entrepôt writes: as a problem, or, an older one, in the envelope.
+func saysWhy(res *http.Response) bool {
+	media := res.Header.Get("Content-Type")
+	return strings.HasPrefix(media, "application/problem+json") || strings.HasPrefix(media, "application/json")
 }

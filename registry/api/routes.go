@@ -93,7 +93,11 @@ func (a *API) routes() []door.Route {
 			access.Serve = told(serve)
 			r.methods[method] = access
 		}
-		routes = append(routes, door.Route{Name: string(r.shape), Match: a.matcher(r.shape), Methods: r.methods, NoHead: r.shape == upload})
+		form := door.Envelope
+		if r.shape == auditLog || r.shape == auditSeal {
+			form = door.Problem
+		}
+		routes = append(routes, door.Route{Name: string(r.shape), Match: a.matcher(r.shape), Methods: r.methods, NoHead: r.shape == upload, Errors: form})
 	}
 	return routes
 }

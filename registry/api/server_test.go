@@ -132,7 +132,11 @@ func (r reply) fault(t testing.TB) (code string, detail map[string]any) {
 	if err := json.Unmarshal(r.body, &e); err != nil || len(e.Errors) != 1 || e.Errors[0].Code == "" || e.Errors[0].Message == "" {
 		t.Fatalf("%s %s: %d: no envelope of one error: %q, %v", r.Request.Method, r.Request.URL, r.StatusCode, r.body, err)
 	}
-	if got := r.Header.Get("Content-Type"); got != "application/json" {
+	want := "application/json"
+	if strings.HasPrefix(r.Request.URL.Path, "/api/") {
+		want = "application/problem+json"
+	}
+	if got := r.Header.Get("Content-Type"); got != want {
 		t.Errorf("%s %s: an error of type %q", r.Request.Method, r.Request.URL, got)
 	}
 	return e.Errors[0].Code, e.Errors[0].Detail

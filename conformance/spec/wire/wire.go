@@ -197,8 +197,12 @@ var codes = []string{
 func (a Reply) Refused(t testing.TB, code string, statuses ...int) []Fault {
 	t.Helper()
 	a.Want(t, statuses...)
-	if mt, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type")); mt != "application/json" {
-		t.Fatalf("%s: %d with Content-Type %q, want application/json\n%s", a.Asked, a.Status, a.Header.Get("Content-Type"), a.Excerpt())
+	want := "application/json"
+	if strings.Contains(a.Asked, "/api/") {
+		want = "application/problem+json" // the registry's own API
+	}
+	if mt, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type")); mt != want {
+		t.Fatalf("%s: %d with Content-Type %q, want %s\n%s", a.Asked, a.Status, a.Header.Get("Content-Type"), want, a.Excerpt())
 	}
 	var envelope struct {
 		Errors []Fault `json:"errors"`
