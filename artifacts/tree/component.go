@@ -9,6 +9,7 @@ import (
 
 	"github.com/entrepot/entrepot/artifacts"
 	"github.com/entrepot/entrepot/artifacts/version"
+	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/door"
 )
 
@@ -120,5 +121,5 @@ func (t *Tree) File(w http.ResponseWriter, r *http.Request, c door.Call, compone
 }
 
 func noFile(in content, path string) error {
-	return unknown("version %s of %s has no %s; look at %s%s/versions/%s/ for what it has", in.version, in.component, clip(path), components, in.component, in.version)
+	return unknown("version %s of %s has no %s; look at %s%s/versions/%s/ for what it has", in.version, in.component, auth.Clip(path), components, in.component, in.version)
 }

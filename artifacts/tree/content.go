@@ -14,6 +14,7 @@ import (
 
 	"github.com/entrepot/entrepot/artifacts"
 	"github.com/entrepot/entrepot/artifacts/version"
+	"github.com/entrepot/entrepot/auth"
 )
 
 // item is a file in the folder of a version.
@@ -84,7 +85,7 @@ func (c *content) add(format artifacts.Kind, f artifacts.Format) {
 		}
 		i := item{path: folder + at, mediaType: file.MediaType, modified: f.Pushed, size: file.Size, digest: file.Digest}
 		if at != file.Name {
-			i.title = clip(file.Name)
+			i.title = auth.Clip(file.Name)
 		}
 		c.items = append(c.items, i)
 	}

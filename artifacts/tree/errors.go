@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/entrepot/entrepot/artifacts"
+	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 )
@@ -27,7 +28,7 @@ func noComponent(err error, name string) error {
 
 func noVersion(err error, component, number string) error {
 	if errors.Is(err, artifacts.ErrUnknown) {
-		return unknown("%s has no version %s; look at %s%s/versions/ for those that it has", component, clip(number), components, component)
+		return unknown("%s has no version %s; look at %s%s/versions/ for those that it has", component, auth.Clip(number), components, component)
 	}
 	return err
 }
@@ -39,12 +40,4 @@ func lost(err error, what string) error {
 		return fmt.Errorf("%s is lost: %v", what, err)
 	}
 	return err
-}
-
-// clip bounds what of a client's own words is told back to it.
-func clip(s string) string {
-	if len(s) > 300 {
-		return s[:300] + "…"
-	}
-	return s
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 )
@@ -182,7 +183,7 @@ func noPlatform(platform string, there []string) error {
 	if len(there) == 0 {
 		return unknown("the index has no image of which an image.tar could be made; pull it with an OCI client")
 	}
-	return unknown("there is no image for %s; choose with ?platform= among %s", clip(platform), clip(strings.Join(there, ", ")))
+	return unknown("there is no image for %s; choose with ?platform= among %s", auth.Clip(platform), auth.Clip(strings.Join(there, ", ")))
 }
 
 // parsePlatform reads OS/ARCH[/VARIANT].

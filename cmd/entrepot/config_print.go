@@ -126,6 +126,9 @@ func (p *printer) texts(k key, indent string) {
 func (k key) yaml() string {
 	switch v := k.value.Interface().(type) {
 	case string:
+		if v != "" && k.name() == "password" {
+			v = "xxxxx"
+		}
 		return quoted(mask(v))
 	case []string:
 		list := yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
