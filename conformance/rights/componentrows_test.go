@@ -75,7 +75,8 @@ var componentRows = []row{
 	{route: "schemas", method: "GET", do: "knock", there: 200, make: plain("GET", "/schemas/")},
 	{route: "schema", method: "GET", do: "knock", there: 200, make: plain("GET", "/schemas/metadata.json")},
 	{route: "apt-key", method: "GET", do: "knock", there: 200, make: plain("GET", "/apt/key.asc")},
-	{route: "apt-rotate", method: "POST", do: "manage", there: 204, make: plain("POST", "/apt/keys/rotate?revoke=true")},
+	// Were the keys rotated in earnest, all suites would change beneath the others that look at them.
+	{route: "apt-rotate", method: "POST", do: "manage", there: 400, make: plain("POST", "/apt/keys/rotate?revoke=perhaps")},
 	{route: "apt-setup", method: "GET", do: "knock", there: 200, make: plain("GET", "/apt/setup.sh?suite=cloud-prod")},
 	{route: "apt-unknown", method: "GET", do: "knock", there: 404, make: plain("GET", "/apt/what")},
 	{route: "apt-upload-elsewhere", method: "PUT", do: "knock", there: 400, make: plain("PUT", "/apt/upload/x.deb")},
