@@ -20,6 +20,7 @@ var accepted = []difference{
 	differs(`^ping by POST: `, "distribution answers every method of /v2/ alike; the specification knows GET"),
 	differs(`: (codes: \[UNSUPPORTED\] <> \[\]|Content-Type: application/json <> text/plain)$`,
 		"distribution refuses methods and routes that it does not know in plain text; entrepot keeps to the envelope"),
+	differs(`^no such root: Content-Type: application/problem\+json <> text/plain$`, "below /v2/ errors are in the envelope, elsewhere problem details (RFC 9457)"),
 	differs(`^chunk (out of order|again): codes: \[BLOB_UPLOAD_INVALID\] <> \[RANGE_INVALID\]$`, "RANGE_INVALID is not in the specification's table"),
 	differs(`^chunk (out of order|again): (Location|Range): .* <> $`, "entrepot tells at once where to go on, which saves the client a GET"),
 	differs(`^(chunk|close) of an upload that never was: codes: \[BLOB_UPLOAD_UNKNOWN\] <> \[BLOB_UPLOAD_INVALID\]$`,
