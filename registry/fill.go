@@ -297,8 +297,8 @@ func (o *following) Close() error {
 }
 
 // Adopt stores a manifest that was fetched from elsewhere, whose blobs may come later or never, and lets a tag name it, unless that is empty. No admission is
-// asked: it is not ours. It tells whether the tag named something else before.
-func (r *Registry) Adopt(ctx context.Context, repo, tag, mediaType string, body []byte) (Stored, error) {
+// asked: it is not ours. record, which may be nil, writes in the same transaction, and may be called more than once.
+func (r *Registry) Adopt(ctx context.Context, repo, tag, mediaType string, body []byte, record func(kv.Tx)) (Stored, error) {
 	if err := checkName(repo); err != nil {
 		return Stored{}, err
 	}
@@ -319,6 +319,9 @@ func (r *Registry) Adopt(ctx context.Context, repo, tag, mediaType string, body 
 			return err
 		}
 		stored = fresh
+		if record != nil {
+			record(tx)
+		}
 		e := journal.Event{Repo: repo, Digest: string(now.Digest), MediaType: now.MediaType, Size: now.Size, Result: "ok"}
 		if fresh {
 			e.Action = "manifest.fetch"

@@ -153,8 +153,26 @@ type UpstreamEntry struct {
 	// The most bytes a second that are fetched. 0 means no limit.
 	Bandwidth Bytes `yaml:"bandwidth"`
 
+	// The most requests at once; a quarter of them is kept free of blobs. 0 means 16.
+	Connections int `yaml:"connections"`
+
 	// For how long nobody asks again what a tag names.
 	TagTTL time.Duration `yaml:"tagTTL"`
+
+	// For how long after the upstream's last word a tag is served when the upstream does not answer. 0s means for as long as it is kept.
+	StaleFor time.Duration `yaml:"staleFor"`
+
+	// The most bytes that are kept of it: beyond that the images go that nobody has pulled for longest. 0 means no limit.
+	MaxBytes Bytes `yaml:"maxBytes"`
+
+	// Images that are younger are not let through, as 72h. 0s means that any are.
+	MinAge time.Duration `yaml:"minAge"`
+
+	// What tags name whatever the upstream says, as {"library/alpine:3.20": "sha256:…"}.
+	Pins map[string]string `yaml:"pins"`
+
+	// Take pushes too. What was pushed here wins over what the upstream has.
+	Writable bool `yaml:"writable"`
 
 	// The repositories that may be pulled through, as library/* or team/**. Empty means all.
 	Allow []string `yaml:"allow"`

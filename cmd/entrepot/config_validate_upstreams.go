@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/entrepot/entrepot/registry"
 )
@@ -49,11 +50,23 @@ func (j *judge) upstreams(all []UpstreamEntry) {
 		if ways > 1 {
 			j.wrong(at+".username", "there is more than one of username, dockerConfig and helper; leave the others out")
 		}
-		if u.Bandwidth < 0 {
-			j.wrong(at+".bandwidth", "%v is less than nothing; 0 means no limit", u.Bandwidth)
+		for name, bound := range map[string]int64{"bandwidth": int64(u.Bandwidth), "maxBytes": int64(u.MaxBytes), "connections": int64(u.Connections)} {
+			if bound < 0 {
+				j.wrong(at+"."+name, "%d is less than nothing; 0 means the default", bound)
+			}
 		}
-		if u.TagTTL < 0 {
-			j.wrong(at+".tagTTL", "%s is less than nothing", formatDuration(u.TagTTL))
+		for name, time := range map[string]time.Duration{"tagTTL": u.TagTTL, "staleFor": u.StaleFor, "minAge": u.MinAge} {
+			if time < 0 {
+				j.wrong(at+"."+name, "%s is less than nothing", formatDuration(time))
+			}
+		}
+		for pinned, to := range u.Pins {
+			repo, tag, _ := strings.Cut(pinned, ":")
+			if !registry.ValidName(repo) || !registry.ValidTag(tag) {
+				j.wrong(at+".pins", "%q is not a repository and a tag, as library/alpine:3.20", pinned)
+			} else if !registry.ValidDigest(to) {
+				j.wrong(at+".pins", "%q is no digest for %s; write it as sha256:…", to, pinned)
+			}
 		}
 		for name, patterns := range map[string][]string{"allow": u.Allow, "deny": u.Deny} {
 			for n, p := range patterns {

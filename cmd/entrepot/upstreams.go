@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"log/slog"
+	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/entrepot/entrepot/registry"
@@ -36,12 +38,20 @@ func openUpstreams(c Config, reg *registry.Registry, below registry.Source, inde
 		}
 		r, err := remote.New(remote.Config{
 			Name: entry.Name, URLs: entry.URLs, Credentials: credentials, Realms: entry.Realms, CA: entry.CA,
-			Bandwidth: int64(entry.Bandwidth), ManifestBytes: int64(c.Limits.ManifestBytes), Log: log,
+			Bandwidth: int64(entry.Bandwidth), Connections: entry.Connections, ManifestBytes: int64(c.Limits.ManifestBytes), Log: log,
 		})
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, upstream.Upstream{Remote: r, TagTTL: cmp.Or(entry.TagTTL, defaultTagTTL), Allow: entry.Allow, Deny: entry.Deny, Offline: entry.Offline})
+		pins := map[string]digest.Digest{}
+		for pinned, to := range entry.Pins {
+			repo, tag, _ := strings.Cut(pinned, ":")
+			pins[remote.CanonicalRepo(entry.Name, repo)+":"+tag] = digest.Digest(to)
+		}
+		all = append(all, upstream.Upstream{
+			Remote: r, TagTTL: cmp.Or(entry.TagTTL, defaultTagTTL), StaleFor: entry.StaleFor, Allow: entry.Allow, Deny: entry.Deny,
+			MinAge: entry.MinAge, Pins: pins, Writable: entry.Writable, Offline: entry.Offline,
+		})
 	}
 	return upstream.New(upstream.Config{Local: reg, Below: below, Index: index, Upstreams: all, Log: log})
 }

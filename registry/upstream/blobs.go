@@ -2,20 +2,37 @@ package upstream
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"io"
-	"iter"
-	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/registry"
-	"github.com/entrepot/entrepot/registry/upstream/remote"
 	"github.com/entrepot/entrepot/storage/blob"
 )
+
+// Blob tells of a blob.
+func (t *Through) Blob(ctx context.Context, repo string, d digest.Digest) (info blob.Info, err error) {
+	u, there, here := t.of(repo)
+	if u == nil {
+		return t.below.Blob(ctx, repo, d)
+	}
+	if !u.allows(there) {
+		return info, denied(u, here)
+	}
+	if info, err = t.local.Blob(ctx, here, d); err == nil || !absent(err) || u.Offline {
+		return info, err
+	}
+	if f := t.under(here, d); f != nil {
+		size, err := f.Size(ctx)
+		return blob.Info{Digest: d, Size: size}, t.refusal(u, here, err)
+	}
+	body, err := u.Remote.Blob(ctx, there, d, 0)
+	if err != nil {
+		return info, t.blobRefusal(u, here, d, err)
+	}
+	body.Close()
+	return blob.Info{Digest: d, Size: max(0, body.Size)}, nil
+}
 
 // OpenBlob opens a blob, of which some may still be on its way.
 func (t *Through) OpenBlob(ctx context.Context, repo string, d digest.Digest) (blob.Info, io.ReadSeekCloser, error) {
@@ -77,40 +94,4 @@ func (t *Through) fill(ctx context.Context, u *Upstream, there, here string, d d
 		}
 	}()
 	return f
-}
-
-// Referrers yields what refers to a manifest: as the upstream lists it, or, if it does not answer, what is kept.
-func (t *Through) Referrers(ctx context.Context, repo string, subject digest.Digest, kind, cursor string) iter.Seq2[registry.Referrer, error] {
-	u, there, here := t.of(repo)
-	if u == nil {
-		return t.below.Referrers(ctx, repo, subject, kind, cursor)
-	}
-	return func(yield func(registry.Referrer, error) bool) {
-		if !u.allows(there) {
-			yield(registry.Referrer{}, denied(u, here))
-			return
-		}
-		if !u.Offline {
-			all, err := u.Remote.Referrers(ctx, there, subject)
-			if err == nil || errors.Is(err, remote.ErrNotFound) {
-				slices.SortFunc(all, func(a, b ocispec.Descriptor) int { return strings.Compare(string(a.Digest), string(b.Digest)) })
-				for _, d := range all {
-					if kind != "" && d.ArtifactType != kind || string(d.Digest) <= cursor {
-						continue
-					}
-					body, err := json.Marshal(d)
-					if !yield(registry.Referrer{Descriptor: body, Cursor: string(d.Digest)}, err) || err != nil {
-						return
-					}
-				}
-				return
-			}
-			t.log.Warn("an upstream does not list referrers; those that are kept are listed", "repo", here, "err", err)
-		}
-		for r, err := range t.local.Referrers(ctx, here, subject, kind, cursor) {
-			if !yield(r, err) {
-				return
-			}
-		}
-	}
 }

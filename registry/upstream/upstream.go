@@ -11,32 +11,30 @@
 //   - One request for each object, however many clients want it. A blob goes out to all of them while it comes in, and is kept when its digest is right; what
 //     breaks off is fetched on from where it stood, whether or not anybody still waits.
 //   - If the upstream does not answer, or wants fewer requests, what is kept is served at once, and [registry.Notes] say so.
+//   - What is too young, by [Upstream.MinAge], is held back; a tag that moved to it goes on naming what it named before.
+//   - Where pushes are allowed ([Upstream.Writable]), a tag that was pushed here is never asked for again.
 //   - Everything that was fetched is in the journal: what, from where, for whom.
 //
-// It leaves to others: talking to an upstream (package remote), rights (the door's), and when content goes again.
+// What copies content beforehand (package mirror) works through [Through.Refresh], [Through.Bring] and [Through.Rest].
+//
+// It leaves to others: talking to an upstream (package remote) and rights (the door's).
 package upstream
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/registry/upstream/remote"
-	"github.com/entrepot/entrepot/storage/blob"
 	"github.com/entrepot/entrepot/storage/kv"
 )
 
@@ -52,11 +50,15 @@ type Config struct {
 
 // Upstream is one registry that is seen through.
 type Upstream struct {
-	Remote  *remote.Remote
-	TagTTL  time.Duration // for how long nobody asks again what a tag names
-	Allow   []string      // patterns of repositories, * within one part of a name, ** at the end for all below; empty: all
-	Deny    []string      // those that are not, although they would be
-	Offline bool          // nothing is asked: what is kept is all there is
+	Remote   *remote.Remote
+	TagTTL   time.Duration            // for how long nobody asks again what a tag names
+	StaleFor time.Duration            // for how long after the upstream's last word it is good while the upstream does not answer; 0: for ever
+	Allow    []string                 // patterns of repositories, * within one part of a name, ** at the end for all below; empty: all
+	Deny     []string                 // those that are not, although they would be
+	MinAge   time.Duration            // images must be at least so old; see age.go for what counts
+	Pins     map[string]digest.Digest // repository:tag, as the upstream calls it, to the digest that it names whatever the upstream says
+	Writable bool                     // pushes are taken, and what was pushed wins over what the upstream has
+	Offline  bool                     // nothing is asked: what is kept is all there is
 }
 
 // forgetMissing is for how long it is remembered that an upstream does not have something.
@@ -123,9 +125,9 @@ func New(c Config) (*Through, error) {
 // Known tells whether there is an upstream of this name.
 func (t *Through) Known(name string) bool { return t.by[name] != nil }
 
-// Closed refuses pushes into repositories of an upstream.
+// Closed refuses pushes into repositories of an upstream, unless they are to be taken.
 func (t *Through) Closed(repo string) error {
-	if u, _, _ := t.of(repo); u != nil {
+	if u, _, _ := t.of(repo); u != nil && !u.Writable {
 		return &registry.Error{Code: registry.Denied, Detail: map[string]string{"name": repo, "hint": "this is pulled through from " + u.Remote.Name() + "; push under another name"}}
 	}
 	return nil
@@ -161,211 +163,4 @@ func (u *Upstream) allows(there string) bool {
 		}
 	}
 	return len(u.Allow) == 0
-}
-
-// Resolve returns what ref names. It says nothing that Manifest could not serve.
-func (t *Through) Resolve(ctx context.Context, repo, ref string) (ocispec.Descriptor, error) {
-	u, there, here := t.of(repo)
-	if u == nil {
-		return t.below.Resolve(ctx, repo, ref)
-	}
-	if err := t.have(ctx, u, there, here, ref); err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	return t.local.Resolve(ctx, here, ref)
-}
-
-// Manifest returns what ref names, with its bytes.
-func (t *Through) Manifest(ctx context.Context, repo, ref string) (ocispec.Descriptor, []byte, error) {
-	u, there, here := t.of(repo)
-	if u == nil {
-		return t.below.Manifest(ctx, repo, ref)
-	}
-	if err := t.have(ctx, u, there, here, ref); err != nil {
-		return ocispec.Descriptor{}, nil, err
-	}
-	return t.local.Manifest(ctx, here, ref)
-}
-
-// have sees to it that a manifest is here, and that a tag names what it should.
-func (t *Through) have(ctx context.Context, u *Upstream, there, here, ref string) error {
-	if !u.allows(there) {
-		return denied(u, here)
-	}
-	was, err := t.local.Stored(ctx, here, ref)
-	kept := err == nil
-	if err != nil && registry.Code(err) != registry.ManifestUnknown && registry.Code(err) != registry.NameUnknown {
-		return err
-	}
-	tagged := !strings.Contains(ref, ":")
-	if kept && (!tagged || u.Offline) {
-		return nil
-	}
-	if kept {
-		fresh, err := t.fresh(ctx, u, here, ref)
-		if fresh || err != nil {
-			return err
-		}
-	}
-	name := here + " " + ref
-	if t.isMissing(name) {
-		return unknown(here, ref)
-	}
-	if u.Offline {
-		return &registry.Error{Code: registry.UpstreamDown, Detail: map[string]string{"name": here, "hint": "nothing is asked of " + u.Remote.Name() + ", and this is not kept here"}}
-	}
-	err = t.ask(ctx, name, func(ctx context.Context) error { return t.fetch(ctx, u, there, here, ref, was, kept) })
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, remote.ErrNotFound):
-		t.noteMissing(name)
-		return unknown(here, ref)
-	case kept && !errors.Is(err, remote.ErrDenied):
-		t.stale.Add(1)
-		registry.Note(ctx, "what "+u.Remote.Name()+" said before is served, for it does not answer now")
-		t.log.Warn("an upstream does not answer; what is kept is served", "repo", here, "ref", ref, "err", err)
-		return nil
-	}
-	return t.refusal(u, here, err)
-}
-
-// fresh tells whether nobody need ask what a tag names.
-func (t *Through) fresh(ctx context.Context, u *Upstream, here, tag string) (bool, error) {
-	row, err := t.index.Get(ctx, keyChecked(here, tag))
-	if errors.Is(err, kv.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	at, err := strconv.ParseInt(string(row), 10, 64)
-	age := t.now().Sub(time.UnixMicro(at))
-	return err == nil && age >= 0 && age < u.TagTTL, nil
-}
-
-// fetch asks the upstream what ref names, and stores that if it is not here.
-func (t *Through) fetch(ctx context.Context, u *Upstream, there, here, ref string, was registry.Stored, kept bool) error {
-	want, tag := ref, ""
-	if !strings.Contains(ref, ":") {
-		tag = ref
-		if kept {
-			d, err := u.Remote.Head(ctx, there, tag)
-			if err != nil {
-				return err
-			}
-			if d.Digest == was.Digest {
-				return t.touch(ctx, here, tag)
-			}
-			want = string(d.Digest)
-		}
-	}
-	d, body, err := u.Remote.Manifest(ctx, there, want)
-	if errors.Is(err, remote.ErrNotFound) && want != ref {
-		d, body, err = u.Remote.Manifest(ctx, there, ref) // it has moved once more
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := t.local.Adopt(ctx, here, tag, d.MediaType, body); err != nil || tag == "" {
-		return err
-	}
-	return t.touch(ctx, here, tag)
-}
-
-func (t *Through) touch(ctx context.Context, here, tag string) error {
-	return t.index.Update(ctx, func(tx kv.Tx) error {
-		tx.Put(keyChecked(here, tag), strconv.AppendInt(nil, micros(t.now()), 10))
-		return nil
-	})
-}
-
-func (t *Through) isMissing(name string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.now().Before(t.missing[name])
-}
-
-// maxMissing bounds what is remembered not to be there.
-const maxMissing = 10_000
-
-func (t *Through) noteMissing(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.missing) >= maxMissing {
-		clear(t.missing)
-	}
-	t.missing[name] = t.now().Add(forgetMissing)
-}
-
-// Blob tells of a blob.
-func (t *Through) Blob(ctx context.Context, repo string, d digest.Digest) (info blob.Info, err error) {
-	u, there, here := t.of(repo)
-	if u == nil {
-		return t.below.Blob(ctx, repo, d)
-	}
-	if !u.allows(there) {
-		return info, denied(u, here)
-	}
-	if info, err = t.local.Blob(ctx, here, d); err == nil || !absent(err) || u.Offline {
-		return info, err
-	}
-	if f := t.under(here, d); f != nil {
-		size, err := f.Size(ctx)
-		return blob.Info{Digest: d, Size: size}, t.refusal(u, here, err)
-	}
-	body, err := u.Remote.Blob(ctx, there, d, 0)
-	if err != nil {
-		return info, t.blobRefusal(u, here, d, err)
-	}
-	body.Close()
-	return blob.Info{Digest: d, Size: max(0, body.Size)}, nil
-}
-
-// Tags yields the upstream's tags, or, if it does not answer, those that are kept.
-func (t *Through) Tags(ctx context.Context, repo, after string) iter.Seq2[string, error] {
-	u, there, here := t.of(repo)
-	if u == nil {
-		return t.below.Tags(ctx, repo, after)
-	}
-	return func(yield func(string, error) bool) {
-		if !u.allows(there) {
-			yield("", denied(u, here))
-			return
-		}
-		last := after
-		if !registry.ValidTag(last) {
-			last = "" // what is no tag could be read as something else upstream
-		}
-		first := last
-		for !u.Offline {
-			tags, next, err := u.Remote.Tags(ctx, there, last, 1000)
-			switch {
-			case err != nil && last == first && !errors.Is(err, remote.ErrNotFound) && !errors.Is(err, remote.ErrDenied):
-				t.log.Warn("an upstream does not list its tags; those that are kept are listed", "repo", here, "err", err)
-			case errors.Is(err, remote.ErrNotFound):
-				yield("", &registry.Error{Code: registry.NameUnknown, Detail: map[string]string{"name": here}})
-				return
-			case err != nil:
-				yield("", t.refusal(u, here, err))
-				return
-			default:
-				for _, tag := range tags {
-					if !yield(tag, nil) {
-						return
-					}
-				}
-				if last = next; next == "" {
-					return
-				}
-				continue
-			}
-			break
-		}
-		for tag, err := range t.local.Tags(ctx, here, after) {
-			if !yield(tag, err) {
-				return
-			}
-		}
-	}
 }

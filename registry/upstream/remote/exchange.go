@@ -37,7 +37,7 @@ func (c *call) exchange() (*http.Response, error) {
 			}
 		}
 	}
-	c.logins.note(resp.Header)
+	c.logins.note(resp.Header, c.now())
 	if err := c.judge(resp, used); err != nil {
 		c.drain(resp)
 		return nil, err

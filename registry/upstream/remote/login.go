@@ -188,8 +188,9 @@ func (c *call) realmOf(text string) (*url.URL, error) {
 }
 
 // note keeps what an answer says about the quota.
-func (l *logins) note(h http.Header) {
+func (l *logins) note(h http.Header, now time.Time) {
 	if q, ok := parseQuota(h); ok {
+		q.at = now
 		l.mu.Lock()
 		l.quota = q
 		l.mu.Unlock()

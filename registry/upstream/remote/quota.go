@@ -12,6 +12,7 @@ type quota struct {
 	limit, remaining int
 	window           time.Duration
 	known            bool
+	at               time.Time // when it was told
 }
 
 // Limits returns the quota that the upstream told last: how many pulls in a window, and how many are left. Docker Hub does so in answers about
@@ -23,11 +24,22 @@ func (r *Remote) Limits() (limit, remaining int, window time.Duration, known boo
 	return q.limit, q.remaining, q.window, q.known
 }
 
+// scarceFor is for how long a quota that is nearly used up keeps background work away: then one more question tells how it is now.
+const scarceFor = 10 * time.Minute
+
+// Scarce tells whether less than a fifth was left of the quota when the upstream last told it, not long ago.
+func (r *Remote) Scarce() bool {
+	r.logins.mu.Lock()
+	defer r.logins.mu.Unlock()
+	q := r.logins.quota
+	return q.known && q.remaining*5 < q.limit && r.now().Sub(q.at) < scarceFor
+}
+
 // parseQuota reads both headers, as 100;w=21600: so many in so many seconds.
 func parseQuota(h http.Header) (quota, bool) {
 	limit, window, ok := parseShare(h.Get("Ratelimit-Limit"))
 	remaining, _, also := parseShare(h.Get("Ratelimit-Remaining"))
-	return quota{limit, remaining, window, true}, ok && also
+	return quota{limit: limit, remaining: remaining, window: window, known: true}, ok && also
 }
 
 func parseShare(s string) (count int, window time.Duration, ok bool) {
