@@ -218,8 +218,14 @@ func called(ctx context.Context, v kv.View, under, name string) (found []string,
 	return found, nil
 }
 
+// named is a reason with the component that it names besides the one that is moved; empty: none.
+type named struct {
+	Reason
+	name string
+}
+
 // unmetBy are the reasons against deploying a version at a place that lie in what it needs there. Components that may not be known of are as if there were none.
-func (k *Catalog) unmetBy(ctx context.Context, v kv.View, of Version, needs []string, at Place, may func(string) bool) (all []Reason, err error) {
+func (k *Catalog) unmetBy(ctx context.Context, v kv.View, of Version, needs []string, at Place, may func(string) bool) (all []named, err error) {
 	for _, text := range needs {
 		d, err := k.resolve(ctx, v, of, text, &at)
 		if err != nil {
@@ -228,10 +234,11 @@ func (k *Catalog) unmetBy(ctx context.Context, v kv.View, of Version, needs []st
 		if d.Met {
 			continue
 		}
-		r := Reason{"promotion.dependency", "it needs " + text + ", and no component that you may see is called so", "push and promote that component first"}
+		r := named{Reason{"promotion.dependency", "it needs " + text + ", and no component that you may see is called so", "push and promote that component first"}, ""}
 		if may != nil && !may(d.Needs) {
 			d.Needs = ""
 		}
+		r.name = d.Needs
 		switch {
 		case d.Needs != "" && d.By == "":
 			r.Says, r.Fix = "it needs "+text+", and "+d.Needs+" is not deployed in "+at.Tag(), "promote "+d.Needs+" there first"
@@ -245,7 +252,7 @@ func (k *Catalog) unmetBy(ctx context.Context, v kv.View, of Version, needs []st
 
 // broken are the reasons against a move that lie in what others at the place need of the component; to is the version that it moves to, empty for none.
 // Those that may not be known of are told without their names.
-func (k *Catalog) broken(ctx context.Context, v kv.View, name, to string, at Place, may func(string) bool) (all []Reason, err error) {
+func (k *Catalog) broken(ctx context.Context, v kv.View, name, to string, at Place, may func(string) bool) (all []named, err error) {
 	for d, err := range k.dependents(ctx, v, name, &at) {
 		if err != nil {
 			return nil, err
@@ -257,12 +264,12 @@ func (k *Catalog) broken(ctx context.Context, v kv.View, name, to string, at Pla
 			continue
 		}
 		if may != nil && !may(d.Component) {
-			all = append(all, Reason{"promotion.dependent", "a component that you may not see is deployed in " + at.Tag() + " and needs " + d.Text,
-				"ask whoever leads the domain, or force it"})
+			all = append(all, named{Reason{"promotion.dependent", "a component that you may not see is deployed in " + at.Tag() + " and needs " + d.Text,
+				"ask whoever leads the domain, or force it"}, ""})
 			continue
 		}
-		all = append(all, Reason{"promotion.dependent", d.Component + " " + d.Version + " is deployed in " + at.Tag() + " and needs " + d.Text,
-			"move " + d.Component + " first, or force it"})
+		all = append(all, named{Reason{"promotion.dependent", d.Component + " " + d.Version + " is deployed in " + at.Tag() + " and needs " + d.Text,
+			"move " + d.Component + " first, or force it"}, d.Component})
 	}
 	return all, nil
 }

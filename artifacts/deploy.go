@@ -137,7 +137,7 @@ func (k *Catalog) MoveOf(ctx context.Context, id string) (Move, error) {
 
 // Move moves a domain tag: it promotes, rolls back or withdraws, as ordered, or returns a *Refused with all that speaks against it. Domain row, tag, apt
 // suite, record and event change in one transaction, which fails if anything has changed that was judged. What is so already is no change, and its move
-// is returned again.
+// is returned again, as Already.
 func (k *Catalog) Move(ctx context.Context, o Order) (Move, error) {
 	o, err := o.checked()
 	if err != nil {
@@ -148,7 +148,7 @@ func (k *Catalog) Move(ctx context.Context, o Order) (Move, error) {
 		return Move{}, err
 	}
 	if j.same {
-		return k.MoveOf(ctx, j.was.Move)
+		return alreadyBy(ctx, k.index, j.was)
 	}
 	if j.packages {
 		return k.publishers.of(o.Place).move(ctx, k, o)
@@ -163,12 +163,19 @@ func (k *Catalog) Move(ctx context.Context, o Order) (Move, error) {
 			return err
 		}
 		if j.same {
-			m, err = read[Move](ctx, tx, keyMove(j.was.Move))
+			m, err = alreadyBy(ctx, tx, j.was)
 			return err
 		}
 		m, err = k.apply(ctx, tx, o, j)
 		return err
 	})
+	return m, err
+}
+
+// alreadyBy is the answer to an order to do what is so already.
+func alreadyBy(ctx context.Context, v kv.View, is Deployed) (Move, error) {
+	m, err := read[Move](ctx, v, keyMove(is.Move))
+	m.Already = true
 	return m, err
 }
 
@@ -236,7 +243,10 @@ func (k *Catalog) apply(ctx context.Context, tx kv.Tx, o Order, j judgement) (Mo
 	now := k.now().UTC().Truncate(time.Microsecond)
 	m := Move{
 		Kind: o.Kind, Component: o.Component, Place: o.Place, From: j.was.Version, FromDigest: j.was.Digest, To: j.to.Version,
-		By: journal.Who(ctx).Name, When: now, Reason: o.Reason, Forced: o.Force, Findings: j.findings,
+		By: journal.Who(ctx).Name, When: now, Reason: o.Reason, Forced: o.Force,
+	}
+	for _, f := range j.findings {
+		m.Findings, m.Names = append(m.Findings, f.Says), append(m.Names, f.name)
 	}
 	// Where the clock was set back the newest move is still the last one.
 	if last := j.was.Since; !now.After(last) {

@@ -29,29 +29,18 @@ import (
 // medium is a house whose floors fail on command, and whose clock is the test's.
 type medium struct {
 	*house
-	store blob.Store
-	blobs *blobtest.FaultyStore
-	db    *kvtest.FaultyDB
-	late  *lateDB
-	other *otherDB
-	time  time.Time
+	rows   kv.DB // that do not fail
+	store  blob.Store
+	blobs  *blobtest.FaultyStore
+	points map[string]points
+	other  *otherDB
+	time   time.Time
 }
 
-// lateDB commits and fails nevertheless, as a database does whose connection breaks before it could say that all is well.
-type lateDB struct {
-	kv.DB
-	calls, at int
-	err       error
-}
-
-func (l *lateDB) Update(ctx context.Context, fn func(kv.Tx) error) error {
-	if err := l.DB.Update(ctx, fn); err != nil {
-		return err
-	}
-	if l.calls++; l.calls == l.at {
-		return l.err
-	}
-	return nil
+// points are where a floor can fail.
+type points interface {
+	FailAt(n int, err error)
+	Calls() int
 }
 
 // otherDB lets somebody else do something just before the n-th call.
@@ -94,15 +83,16 @@ const (
 // onMedium opens a house on what is in the stores.
 func onMedium(t testing.TB, index kv.DB, blobs blob.Store, now time.Time) *medium {
 	t.Helper()
-	m := &medium{store: blobs, blobs: blobtest.Faulty(blobs), late: &lateDB{DB: index}, time: now}
-	m.other = &otherDB{DB: m.late}
-	m.db = kvtest.Faulty(m.other)
-	m.house = &house{t: t, index: m.db}
+	late := kvtest.Late(index)
+	m := &medium{rows: index, store: blobs, blobs: blobtest.Faulty(blobs), other: &otherDB{DB: late}, time: now}
+	db := kvtest.Faulty(m.other)
+	m.points = map[string]points{"index": db, "index, after the commit": late, "blobs": m.blobs}
+	m.house = &house{t: t, index: db}
 	tick := func() time.Time { m.time = m.time.Add(3 * time.Second); return m.time }
-	keys, err := suite.OpenKeys(suite.KeysConfig{Index: m.db, Service: "registry.example.com"})
+	keys, err := suite.OpenKeys(suite.KeysConfig{Index: db, Service: "registry.example.com"})
 	m.ok(err)
-	m.Catalog = New(Config{Index: m.db, Keys: keys, Now: tick})
-	m.reg, err = registry.Open(context.Background(), registry.Config{Blobs: m.blobs, Index: m.db, Admissions: []registry.Admission{m.Catalog}, Now: tick})
+	m.Catalog = New(Config{Index: db, Keys: keys, Now: tick})
+	m.reg, err = registry.Open(context.Background(), registry.Config{Blobs: m.blobs, Index: db, Admissions: []registry.Admission{m.Catalog}, Now: tick})
 	m.ok(err)
 	m.ok(m.Prepare(context.Background(), m.reg))
 	return m
@@ -128,7 +118,7 @@ func (m *medium) copy() *medium {
 	m.t.Helper()
 	ctx, index, blobs := m.t.Context(), kv.NewMemory(), blob.NewMemory()
 	m.ok(index.Update(ctx, func(tx kv.Tx) error {
-		for row, err := range m.late.DB.Scan(ctx, "", "") {
+		for row, err := range m.rows.Scan(ctx, "", "") {
 			if err != nil {
 				return err
 			}
@@ -160,29 +150,13 @@ func (m *medium) tool(number string) {
 	m.ok(m.attach(toolPart, "metadata.yaml", "architecture: amd64\ndomains: [cloud]\nenvironments: [prod]\ngroup: dmp\nservice_name: "+path.Base(toolPart)+"\nteam: x\n", d))
 }
 
-// failAt lets the n-th call of a floor fail.
+// failAt lets the n-th call of a floor fail, and nothing else; "" lets nothing fail.
 func (m *medium) failAt(floor string, n int, err error) {
-	m.db.FailAt(0, nil)
-	m.blobs.FailAt(0, nil)
-	m.late.calls, m.late.at = 0, 0
-	switch floor {
-	case "index":
-		m.db.FailAt(n, err)
-	case "index, after the commit":
-		m.late.at, m.late.err = n, err
-	case "blobs":
-		m.blobs.FailAt(n, err)
+	for name, p := range m.points {
+		if p.FailAt(0, nil); name == floor {
+			p.FailAt(n, err)
+		}
 	}
-}
-
-func (m *medium) calls(floor string) int {
-	switch floor {
-	case "index":
-		return m.db.Calls()
-	case "blobs":
-		return m.blobs.Calls()
-	}
-	return m.late.calls
 }
 
 // agree checks that all that tells what is deployed at cloud.prod says the same, and returns it: the version of each component.
@@ -341,7 +315,7 @@ func TestMove_with_faults(t *testing.T) {
 					o.Place = prod
 					m.failAt(floor, n, broken)
 					_, err := m.move(o)
-					reached := m.calls(floor) >= n
+					reached := m.points[floor].Calls() >= n
 					m.failAt("", 0, nil)
 					when := fmt.Sprintf("%s fails at %d", floor, n)
 					if err != nil && !errors.Is(err, broken) {

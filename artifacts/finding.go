@@ -55,8 +55,7 @@ func KnownRule(id string) bool {
 	return slices.ContainsFunc(document.Rules(document.Kind(kind)), func(r document.Rule) bool { return r.ID == id && !r.Fatal })
 }
 
-// levels say how grave each rule is for a component: as the configuration says, else its group's policy.yaml, else what is false is denied and what is
-// missing is warned about.
+// levels say how grave each rule is for a component: as the configuration says, else its group's policy.yaml, else DefaultLevel.
 type levels struct{ fixed, group map[string]Level }
 
 // levelsFor returns those of a component or a group.
@@ -87,7 +86,12 @@ func (l levels) of(rule string) Level {
 			return level
 		}
 	}
-	if strings.HasSuffix(rule, ".missing") || rule == untraceable {
+	return DefaultLevel(rule)
+}
+
+// DefaultLevel is how grave a rule is where nobody has said so: what is false is denied, and what is missing is warned about.
+func DefaultLevel(rule string) Level {
+	if (strings.HasSuffix(rule, ".missing") || rule == untraceable) && !document.Fatal(rule) {
 		return Warn
 	}
 	return Deny

@@ -15,7 +15,7 @@ type judgement struct {
 	was      Deployed // what is there now; without a version if nothing is
 	to       Version  // what is to be there; without a version if nothing is
 	former   []string // what the place remembers afterwards
-	findings []string // what is not as it should be, and is let pass
+	findings []named  // what is not as it should be, and is let pass
 	packages bool     // whether the place's apt suite changes
 	same     bool     // whether it is so already
 }
@@ -59,9 +59,9 @@ func (k *Catalog) judgeMove(ctx context.Context, v kv.View, o Order) (j judgemen
 		// What was there before may come back, good or not; what others rely on is left broken by force alone.
 		dependence := strings.HasPrefix(r.Rule, "promotion.depend")
 		if dependence && o.Force || !dependence && o.Kind != Promotion {
-			j.findings = append(j.findings, r.Says)
+			j.findings = append(j.findings, r)
 		} else {
-			against = append(against, r)
+			against = append(against, r.Reason)
 		}
 	}
 	if len(against) > 0 {
@@ -103,13 +103,15 @@ func orNothing(version string) string {
 }
 
 // reasons are all that speaks against a move.
-func (k *Catalog) reasons(ctx context.Context, v kv.View, o Order, j judgement) (all []Reason, err error) {
+func (k *Catalog) reasons(ctx context.Context, v kv.View, o Order, j judgement) (all []named, err error) {
 	if j.to.Version != "" {
 		s, err := k.stateOf(ctx, v, j.to)
 		if err != nil {
 			return nil, err
 		}
-		all = append(s.against(), s.misplaced(o.Place)...)
+		for _, r := range append(s.against(), s.misplaced(o.Place)...) {
+			all = append(all, named{r, ""})
+		}
 		if m := s.metadata(); m != nil {
 			unmet, err := k.unmetBy(ctx, v, j.to, m.Dependencies, o.Place, o.May)
 			if err != nil {

@@ -1,6 +1,7 @@
 package artifacts
 
 import (
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -44,6 +45,21 @@ type Move struct {
 	Reason     string        `json:"reason,omitempty"`
 	Forced     bool          `json:"forced,omitempty"`
 	Findings   []string      `json:"findings,omitempty"` // what was not as it should be, and was let pass
+	Names      []string      `json:"names,omitempty"`    // the component that each finding names besides, or ""; kept, and told to nobody (see For)
+
+	Already bool `json:"-"` // what Catalog.Move was asked for was so before: nothing has changed, and this is the move that made it so
+}
+
+// For returns the record as it may be told to somebody: a finding that names a component that they may not know of is told without it.
+func (m Move) For(may func(component string) bool) Move {
+	m.Findings = slices.Clone(m.Findings)
+	for i := range m.Findings {
+		if i >= len(m.Names) || m.Names[i] != "" && !may(m.Names[i]) { // nobody has noted what an old record names
+			m.Findings[i] = "something was amiss with a component that you may not see"
+		}
+	}
+	m.Names = nil
+	return m
 }
 
 // Deployed is what is deployed of a component at a place.

@@ -87,7 +87,7 @@ func TestMove_promotes_and_rolls_back(t *testing.T) {
 	}
 	first := h.promote(service, "v1.0.2", prod)
 	at("1.0.2")
-	if again := h.promote(service, "1.0.2", prod); again.ID != first.ID {
+	if again := h.promote(service, "1.0.2", prod); again.ID != first.ID || !again.Already || first.Already {
 		t.Errorf("what was so already was done again: %+v", again)
 	}
 	h.promote(service, "1.0.3", prod)
@@ -167,6 +167,19 @@ func TestMove_is_judged(t *testing.T) {
 	m, err := h.move(Order{Kind: Rollback, Component: utils, Place: prod, Force: true})
 	if err != nil || !m.Forced || len(m.Findings) != 1 {
 		t.Errorf("%+v, %v", m, err)
+	}
+	// The record is told to each by what they may see; of an old one nobody has noted what it names.
+	kept, err := h.MoveOf(t.Context(), m.ID)
+	h.ok(err)
+	all, few := func(string) bool { return true }, func(c string) bool { return c == utils }
+	if seen := kept.For(all); len(seen.Findings) != 1 || !strings.Contains(seen.Findings[0], service) || seen.Names != nil {
+		t.Errorf("to who may see all it is told as %+v", seen)
+	}
+	if seen := kept.For(few); len(seen.Findings) != 1 || strings.Contains(seen.Findings[0], service) || seen.Names != nil {
+		t.Errorf("to who may not see %s it is told as %+v", service, seen)
+	}
+	if kept.Names = nil; strings.Contains(kept.For(few).Findings[0], service) {
+		t.Errorf("an old record is told as %+v", kept.For(few))
 	}
 	// Names of what one may not see are told to nobody.
 	_, err = h.move(Order{Kind: Promotion, Component: service, Place: Place{"cloud", "staging"}, Version: "1.0.2", May: func(c string) bool { return c == service }})

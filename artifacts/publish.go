@@ -404,7 +404,7 @@ func (s *switching) record(k *Catalog) func(context.Context, kv.Tx, registry.Sto
 				return errBehind // packages were added, or taken away
 			}
 			if j.same {
-				s.done[i], err = read[Move](by, tx, keyMove(j.was.Move))
+				s.done[i], err = alreadyBy(by, tx, j.was)
 			} else {
 				s.done[i], err = k.apply(by, tx, o.Order, j)
 			}

@@ -94,6 +94,10 @@ var plan = []floor{
 		"the client towards an upstream keeps nothing"},
 	{[]string{"registry/upstream"}, append([]string{"registry", "registry/upstream/remote"}, contracts...), false,
 		"pull-through asks its client, and keeps what comes"},
+	{[]string{"registry/upstream/mirror"}, append([]string{"registry", "registry/upstream", "registry/upstream/remote", "artifacts/version"}, contracts...), false,
+		"mirroring works through the pull-through, and chooses tags by the versions that they are: what a version is, is known without anything of ours"},
+	{[]string{"registry/manage/..."}, []string{"registry", "registry/upstream/mirror", "door", "auth"}, false,
+		"the routes of those who run the registry ask the rooms that do the work, and the policy"},
 	{[]string{"registry/..."}, append([]string{"registry"}, contracts...), false,
 		"pull-through and the sweeper stand on the registry and on the contracts of storage"},
 	{[]string{"auth"}, []string{}, true,
@@ -150,8 +154,8 @@ var reserved = []reserve{
 	{[]string{"github.com/ulikunitz/xz/..."}, []string{"artifacts/suite", "artifacts/deb/..."}, "what Debian packs is unpacked in one room, and packed in another"},
 	{[]string{"go.yaml.in/yaml/..."}, []string{"artifacts/document", "artifacts/api", "cmd/...", "conformance/..."},
 		"documents are read in one room, the configuration in another, and the API's description where it is served"},
-	{[]string{"artifacts/deb/debtest", "registry/upstream/upstreamtest"}, []string{"conformance/..."}, "these are made for tests"},
-	{[]string{"testing/..."}, []string{"conformance/...", "auth/oidc/oidctest", "auth/gitlab/gitlabtest", "auth/ldap/ldaptest", "registry/upstream/upstreamtest", "storage/blob/blobtest/...", "storage/kv/kvtest/..."}, "the program carries no test flags"},
+	{[]string{"artifacts/deb/debtest", "registry/upstream/upstreamtest", "storage/blob/s3/s3test", "storage/kv/postgres/postgrestest"}, []string{"conformance/..."}, "these are made for tests"},
+	{[]string{"testing/..."}, []string{"conformance/...", "auth/oidc/oidctest", "auth/gitlab/gitlabtest", "auth/ldap/ldaptest", "registry/upstream/upstreamtest", "storage/blob/blobtest/...", "storage/blob/s3/s3test", "storage/kv/kvtest/...", "storage/kv/postgres/postgrestest"}, "the program carries no test flags"},
 }
 
 // breaches returns every arrow that points the wrong way, each with the reason why it must not.

@@ -20,6 +20,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -71,6 +72,17 @@ const AsksItself auth.Action = "asks-itself"
 // Endpoint serves a request. It either answers it and returns nil, or returns an error and has written nothing.
 type Endpoint func(w http.ResponseWriter, r *http.Request, c Call) error
 
+// Telling is the endpoint with its errors as tell makes them: such as the door knows how to tell.
+func (e Endpoint) Telling(tell func(error) error) Endpoint {
+	return func(w http.ResponseWriter, r *http.Request, c Call) error {
+		err := e(w, r, c)
+		if err != nil {
+			err = tell(err)
+		}
+		return err
+	}
+}
+
 // Call is what the door knows of a request.
 type Call struct {
 	On    string // repository
@@ -90,6 +102,7 @@ type Door struct {
 	ids       requestIDs
 	router    *mux.Router
 	origins   *http.CrossOriginProtection
+	hidden    func() // says in the log, once, that bodies which stand still cannot be cut
 }
 
 // New returns the door to all routes; those that come first are found first.
@@ -105,6 +118,9 @@ func New(c Config, routes ...Route) *Door {
 		d.log = slog.New(slog.DiscardHandler)
 	}
 	d.flood = &flood{log: d.log}
+	d.hidden = sync.OnceFunc(func() {
+		d.log.Warn("bodies that stand still are not cut: a handler before the door hides the connection; give its ResponseWriter a method Unwrap")
+	})
 	d.router = mux.NewRouter().SkipClean(true) // a path is taken as it came: cleaning it would redirect pushes
 	for _, r := range routes {
 		d.router.MatcherFunc(r.matches).Handler(d.methods(r))
@@ -231,7 +247,7 @@ func quick(r *http.Request, out *response) bool {
 
 // Body returns a request's body, watched: counted, and cut when it stands still.
 func (c Call) Body(w http.ResponseWriter, r *http.Request) *Body {
-	return &Body{body: r.Body, conn: http.NewResponseController(w), stall: c.door.config.Stall}
+	return &Body{body: r.Body, conn: http.NewResponseController(w), hidden: c.door.hidden, stall: c.door.config.Stall}
 }
 
 // Receive reads a body of content with take, and counts it.

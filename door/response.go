@@ -1,6 +1,7 @@
 package door
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -72,18 +73,24 @@ func (w *response) inMorsels(p []byte) (total int, err error) {
 
 // Body is a request's body that must not stand still.
 type Body struct {
-	body  io.Reader
-	conn  *http.ResponseController
-	stall time.Duration
-	until time.Time // the deadline that is set
-	bytes int64
+	body   io.Reader
+	conn   *http.ResponseController // nil if it is known to be hidden
+	hidden func()                   // tells the operator of that
+	stall  time.Duration
+	until  time.Time // the deadline that is set
+	bytes  int64
 }
 
 func (m *Body) Read(p []byte) (int, error) {
 	// Renewing the deadline costs more than a short read does, so it is renewed when a quarter of it has passed.
-	if now := time.Now(); m.until.Sub(now) < m.stall*3/4 {
+	if now := time.Now(); m.conn != nil && m.until.Sub(now) < m.stall*3/4 {
 		m.until = now.Add(m.stall)
-		if err := m.conn.SetReadDeadline(m.until); err != nil {
+		err := m.conn.SetReadDeadline(m.until)
+		if errors.Is(err, http.ErrNotSupported) {
+			// It is no fault of the client that somebody put a handler before the door whose ResponseWriter has no Unwrap.
+			m.conn = nil
+			m.hidden()
+		} else if err != nil {
 			return 0, err
 		}
 	}

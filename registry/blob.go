@@ -16,61 +16,6 @@ import (
 	"github.com/entrepot/entrepot/storage/kv"
 )
 
-// keep makes the received bytes of u, which match d, a blob of repo.
-func (r *Registry) keep(ctx context.Context, repo string, d digest.Digest, u *upload) error {
-	known := false
-	switch _, err := r.index.Get(ctx, keyBlob(d)); {
-	case err == nil:
-		known = true // stored before: once is enough
-	case !errors.Is(err, kv.ErrNotFound):
-		return fault(err, "look up blob %s", d)
-	}
-	if !known && !u.inRow {
-		err := r.blobs.Commit(ctx, u.ID, d)
-		if errors.Is(err, blob.ErrUploadUnknown) {
-			// An earlier try may have come this far and failed behind it.
-			if info, statErr := r.blobs.Stat(ctx, d); statErr == nil && info.Size == u.Size {
-				err = nil
-			}
-		}
-		if err != nil {
-			return fault(err, "store blob %s", d)
-		}
-	}
-	var added int64
-	err := r.index.Update(ctx, func(tx kv.Tx) error {
-		added = 0
-		_, err := tx.Get(ctx, keyBlob(d))
-		if errors.Is(err, kv.ErrNotFound) {
-			if known {
-				return errVanished
-			}
-			added = u.Size
-			now := r.now()
-			tx.Put(keyBlob(d), stock{size: u.Size, committed: now, touched: now}.row())
-			if u.inRow {
-				tx.Put(keyData(d), u.bytes)
-				tx.Put(keySettle(now, d), []byte("data"))
-			}
-		} else if err != nil {
-			return err
-		}
-		return r.hold(ctx, tx, repo, d, u.Size, journal.Event{Action: u.action()})
-	})
-	if errors.Is(err, errVanished) { // swept away since we looked; the bytes are still in the upload
-		return r.keep(ctx, repo, d, u)
-	}
-	if err == nil {
-		r.stored.Add(added)
-		if added > 0 && u.inRow {
-			r.noteUnsettled()
-		}
-	}
-	return fault(err, "record blob %s of %s", d, repo)
-}
-
-var errVanished = errors.New("blob vanished")
-
 // hold lets repo read the blob, and records it unless it already could.
 func (r *Registry) hold(ctx context.Context, tx kv.Tx, repo string, d digest.Digest, size int64, e journal.Event) error {
 	if _, err := tx.Get(ctx, keyHold(repo, d)); !errors.Is(err, kv.ErrNotFound) {
@@ -124,9 +69,12 @@ func (r *Registry) Rely(ctx context.Context, d digest.Digest) error {
 	row, err := r.index.Get(ctx, keyBlob(d))
 	if err == nil {
 		var s stock
-		if s, err = parseStock(row); err == nil && r.now().Sub(s.touched) < touchEvery {
+		if s, err = parseStock(row); err == nil && r.now().Sub(s.touched) < r.touchEvery() {
 			return nil
 		}
+	}
+	if errors.Is(err, kv.ErrNotFound) {
+		return &Error{Code: BlobUnknown, Detail: map[string]string{"digest": string(d)}}
 	}
 	if err != nil {
 		return fault(err, "look up blob %s", d)

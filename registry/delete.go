@@ -86,8 +86,18 @@ func (r *Registry) DeleteManifest(ctx context.Context, repo string, d digest.Dig
 			deleteTag(ctx, tx, repo, tag, d)
 		}
 		journal.Append(ctx, tx, journal.Event{Action: "manifest.delete", Repo: repo, Digest: string(d), MediaType: was.MediaType, Size: was.Size, Result: "ok"})
-		return nil
+		return dropBytes(ctx, tx, d)
 	}), "delete manifest %s of %s", d, repo)
+}
+
+// dropBytes removes a manifest's bytes if no repository has it any more.
+func dropBytes(ctx context.Context, tx kv.Tx, d digest.Digest) error {
+	from, to := kv.Prefix(of(prefixMan, string(d)))
+	for _, err := range tx.Scan(ctx, from, to) {
+		return err
+	}
+	tx.Delete(keyMan(d))
+	return nil
 }
 
 // partOfIndex tells whether an index of the repository is made of the manifest. What merely refers to it does not count.
@@ -155,6 +165,8 @@ func dropRevision(ctx context.Context, tx kv.Tx, repo string, d digest.Digest) (
 		tags = append(tags, pair.Key[len(prefix):])
 	}
 	tx.Delete(keyRev(repo, d))
+	tx.Delete(keyHas(d, repo))
+	tx.Delete(keyPull(repo, d))
 	from, to = kv.Prefix(of(prefixRev, repo))
 	for pair, err := range tx.Scan(ctx, from, to) {
 		if err != nil || !strings.HasPrefix(pair.Key, prefix) {

@@ -18,37 +18,26 @@ import (
 	"github.com/entrepot/entrepot/storage/kv/kvtest"
 )
 
-// medium is a registry whose three floors fail on command.
+// medium is a registry whose floors fail on command.
 type medium struct {
-	clock   clock
-	blobs   *blobtest.FaultyStore
-	index   *kvtest.FaultyDB
-	uploads *kvtest.FaultyDB
-	late    *lateDB
-	reg     *Registry
+	clock  clock
+	blobs  *blobtest.FaultyStore
+	index  *kvtest.FaultyDB
+	points map[string]points
+	reg    *Registry
 }
 
-// lateDB commits and fails nevertheless, as a database does whose connection breaks before it could say that all is well.
-type lateDB struct {
-	kv.DB
-	calls, at int
-	err       error
-}
-
-func (l *lateDB) Update(ctx context.Context, fn func(kv.Tx) error) error {
-	if err := l.DB.Update(ctx, fn); err != nil {
-		return err
-	}
-	if l.calls++; l.calls == l.at {
-		return l.err
-	}
-	return nil
+// points are where a floor can fail.
+type points interface {
+	FailAt(n int, err error)
+	Calls() int
 }
 
 func newMedium(t testing.TB) *medium {
-	m := &medium{late: &lateDB{DB: kv.NewMemory()}, uploads: kvtest.Faulty(kv.NewMemory()), blobs: blobtest.Faulty(blob.NewMemory())}
-	m.index = kvtest.Faulty(m.late)
-	m.reg = open(t, func(c *Config) { c.Blobs, c.Index, c.Uploads, c.Now = m.blobs, m.index, m.uploads, m.clock.now })
+	late, uploads := kvtest.Late(kv.NewMemory()), kvtest.Faulty(kv.NewMemory())
+	m := &medium{blobs: blobtest.Faulty(blob.NewMemory()), index: kvtest.Faulty(late)}
+	m.points = map[string]points{"index": m.index, "index, after the commit": late, "uploads": uploads, "blobs": m.blobs}
+	m.reg = open(t, func(c *Config) { c.Blobs, c.Index, c.Uploads, c.Now = m.blobs, m.index, uploads, m.clock.now })
 	m.failAt("", 0, nil)
 	return m
 }
@@ -56,34 +45,16 @@ func newMedium(t testing.TB) *medium {
 // floors are the places where failAt can let something fail.
 var floors = []string{"index", "index, after the commit", "uploads", "blobs"}
 
+// failAt lets the n-th call of a floor fail, and nothing else; "" lets nothing fail.
 func (m *medium) failAt(floor string, n int, err error) {
-	m.index.FailAt(0, nil)
-	m.uploads.FailAt(0, nil)
-	m.blobs.FailAt(0, nil)
-	m.late.calls, m.late.at = 0, 0
-	switch floor {
-	case "index":
-		m.index.FailAt(n, err)
-	case "index, after the commit":
-		m.late.at, m.late.err = n, err
-	case "uploads":
-		m.uploads.FailAt(n, err)
-	case "blobs":
-		m.blobs.FailAt(n, err)
+	for name, p := range m.points {
+		if p.FailAt(0, nil); name == floor {
+			p.FailAt(n, err)
+		}
 	}
 }
 
-func (m *medium) calls(floor string) int {
-	switch floor {
-	case "index":
-		return m.index.Calls()
-	case "uploads":
-		return m.uploads.Calls()
-	case "blobs":
-		return m.blobs.Calls()
-	}
-	return m.late.calls
-}
+func (m *medium) calls(floor string) int { return m.points[floor].Calls() }
 
 // story is a scenario under way: what it was promised, and what went wrong.
 type story struct {
@@ -233,7 +204,7 @@ func (s *story) play() {
 	s.put(inA, "1.0", faultImage2) // moves
 	s.put(inA, "multi", faultIndex)
 	s.put(inA, string(d(faultRefers)), faultRefers)
-	s.m.clock.advance(2 * touchEvery)
+	s.m.clock.advance(2 * time.Hour)
 	s.read("head and rely", func(ctx context.Context) error {
 		if _, err := r.Blob(ctx, inA, d(faultSmall)); err != nil {
 			return err

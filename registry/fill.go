@@ -113,7 +113,7 @@ func (f *Filling) fetch(ctx context.Context, u *upload, fetch Fetch) (done bool,
 	defer content.Close()
 	known := f.look().size
 	if known >= 0 && size >= 0 && size != known {
-		return true, fmt.Errorf("fetch blob %s: it had %d bytes, and has %d now", f.d, known, size)
+		return true, f.wrong("it had %d bytes, and has %d now", known, size)
 	}
 	if known < 0 && size >= 0 {
 		f.change(func() { f.size = size })
@@ -128,7 +128,7 @@ func (f *Filling) fetch(ctx context.Context, u *upload, fetch Fetch) (done bool,
 		return !Interrupted(err), err
 	}
 	if known >= 0 && u.Size < known {
-		return false, fmt.Errorf("fetch blob %s: it broke off at byte %d of %d", f.d, u.Size, known)
+		return false, f.wrong("it broke off at byte %d of %d", u.Size, known)
 	}
 	if h == nil {
 		if h, err = f.r.rehash(ctx, u, f.d.Algorithm()); err != nil {
@@ -136,13 +136,21 @@ func (f *Filling) fetch(ctx context.Context, u *upload, fetch Fetch) (done bool,
 		}
 	}
 	if got := digest.NewDigest(f.d.Algorithm(), h); got != f.d || known >= 0 && u.Size != known {
-		return true, fmt.Errorf("fetch blob %s: what came was %s, of %d bytes", f.d, got, u.Size)
+		return true, f.wrong("what came was %s, of %d bytes", got, u.Size)
 	}
 	err = f.r.keep(ctx, f.repo, f.d, u)
 	if err == nil {
 		f.change(func() { f.size, f.have = u.Size, u.Size })
 	}
 	return true, err
+}
+
+// wrong is that the source sends something else than what was asked for.
+func (f *Filling) wrong(format string, args ...any) error {
+	return &Error{
+		Code: UpstreamDown, After: 10 * time.Second, Err: fmt.Errorf("fetch blob %s: %w", f.d, fmt.Errorf(format, args...)),
+		Detail: map[string]string{"name": f.repo, "digest": string(f.d), "hint": "what the upstream registry sends is not what the digest names, and nothing of it is kept; try again later"},
+	}
 }
 
 // growing tells those who follow how far the content has come: what was read before has been written when the next is asked for. The last byte is held back until
@@ -162,14 +170,14 @@ func (g *growing) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Size waits until the size is known, and returns it.
+// Size waits until the size is known, and returns it. Of a small blob nobody sees anything before all of it was found right: then that is known, too.
 func (f *Filling) Size(ctx context.Context) (int64, error) {
 	for {
 		now := f.look()
 		if now.ended && now.err != nil {
 			return 0, now.err
 		}
-		if now.size >= 0 {
+		if now.size > smallBlob || now.size >= 0 && now.ended {
 			return now.size, nil
 		}
 		select {

@@ -48,21 +48,22 @@ const overlapFrom = 64 << 10
 // to disk): the next Read waits for the hash before it touches the same memory, and a Read that ends the stream waits as well, since its user
 // may then give the memory away. Close before asking for the sum.
 type hashing struct {
-	src  io.Reader
-	h    hash.Hash
-	n    int64 // bytes handed out
-	work chan []byte
-	done chan struct{}
-	busy []byte // what is being hashed; nil: nothing is
+	src       io.Reader
+	h         hash.Hash
+	asItComes bool  // others follow what is read
+	n         int64 // bytes handed out
+	work      chan []byte
+	done      chan struct{}
+	busy      []byte // what is being hashed; nil: nothing is
 }
 
 func (r *hashing) Read(p []byte) (int, error) {
 	if overlap(p, r.busy) {
 		r.wait()
 	}
-	// Fill p: short reads would make short writes, and small pieces to hash.
+	// Fill p: short reads would make short writes, and small pieces to hash. What others follow is passed on as it comes.
 	n, err := 0, error(nil)
-	for n < len(p) && err == nil {
+	for n < len(p) && err == nil && !(r.asItComes && n > 0) {
 		var m int
 		m, err = r.src.Read(p[n:])
 		n += m

@@ -10,19 +10,23 @@ import (
 // IndexVersion is the version of the table below. An index of a newer version is refused; an older one is brought up at Open.
 //
 //	1  first release
-const IndexVersion = 1
+//	2  a manifest knows which repositories have it, so that its bytes go with the last of them
+const IndexVersion = 2
 
 // The table of keys. Parts are joined by '!', which no name, tag or digest holds and which sorts before every character that they
 // may hold, so that keys sort as their names do.
 //
 //	meta/version                         the table's version
 //	meta/segment                         first sealed journal line that is not yet in a closed segment, and the open segment's digest
+//	meta/sweep                           the blob that an interrupted sweep goes on behind
 //	repo/<repo>                          when the repository got its first manifest; exists while it has one
-//	blob/<d>                             size, committed, touched
+//	blob/<d>                             size, committed, touched; once nobody holds it: since when, and since when it is being deleted
 //	blob/<d>!<repo>                      nothing; the repository holds the blob
 //	data/<d>                             a small blob's bytes
 //	hold/<repo>!<d>                      size, since; the repository may read the blob
+//	doomed/<nanoseconds>!<d>             a blob that nobody holds since then, to be deleted: held when it was, orphan when it had no row
 //	man/<d>                              a manifest's bytes
+//	man/<d>!<repo>                       nothing; the repository has the manifest
 //	rev/<repo>!<d>                       the manifest's descriptor, when and by whom it was pushed; the repository has the manifest
 //	rev/<repo>!<d>!<tag>                 nothing; the tag names the manifest
 //	tag/<repo>!<tag>                     the same, as the tag names it
@@ -31,6 +35,7 @@ const IndexVersion = 1
 //	settle/<nanoseconds>!<d>             man or data; bytes to be copied to the blob store
 //	pack/<d>                             number of entries; a pack in the blob store
 //	segment/<from>                       digest of the journal's segment that begins at line <from>
+//	pull/<repo>!<d>                      when the manifest was last pulled, and how often
 //	upload/<repo>!<id>                   (in the uploads' own database) an upload's state
 //
 // What is written together lies together where it can, so that a transaction touches few pages: a blob's holders behind the blob, a manifest's
@@ -40,12 +45,15 @@ const IndexVersion = 1
 const (
 	keyVersion = "meta/version"
 	keySegment = "meta/segment"
+	keySweep   = "meta/sweep"
 
 	prefixRepo    = "repo/"
 	prefixBlob    = "blob/"
 	prefixData    = "data/"
 	prefixHold    = "hold/"
 	prefixMan     = "man/"
+	prefixDoomed  = "doomed/"
+	prefixPull    = "pull/"
 	prefixRev     = "rev/"
 	prefixTag     = "tag/"
 	prefixRef     = "ref/"
@@ -69,9 +77,16 @@ func keyTag(repo, tag string) string              { return prefixTag + repo + "!
 func keySettle(now time.Time, d digest.Digest) string {
 	return fmt.Sprintf("%s%016x!%s", prefixSettle, now.UnixNano(), d)
 }
-func keyPack(d digest.Digest) string   { return prefixPack + string(d) }
-func keySegmentAt(from uint64) string  { return fmt.Sprintf("%s%016x", prefixSegment, from) }
-func keyUpload(repo, id string) string { return prefixUpload + repo + "!" + id }
+
+// keyDoomed begins with the time, so that what waits longest comes first.
+func keyDoomed(since time.Time, d digest.Digest) string {
+	return fmt.Sprintf("%s%016x!%s", prefixDoomed, since.UnixNano(), d)
+}
+func keyHas(d digest.Digest, repo string) string  { return keyMan(d) + "!" + repo }
+func keyPull(repo string, d digest.Digest) string { return prefixPull + repo + "!" + string(d) }
+func keyPack(d digest.Digest) string              { return prefixPack + string(d) }
+func keySegmentAt(from uint64) string             { return fmt.Sprintf("%s%016x", prefixSegment, from) }
+func keyUpload(repo, id string) string            { return prefixUpload + repo + "!" + id }
 func keyNamed(repo string, d digest.Digest, tag string) string {
 	return keyRev(repo, d) + "!" + tag
 }

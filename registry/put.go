@@ -174,6 +174,7 @@ func putRevision(ctx context.Context, tx kv.Tx, repo string, m *Manifest, now St
 		return false, err
 	}
 	tx.Put(keyRev(repo, d), now.row())
+	tx.Put(keyHas(d, repo), nil)
 	for _, child := range m.children() {
 		tx.Put(keyEdge(child, repo, d), nil)
 	}

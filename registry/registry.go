@@ -1,11 +1,11 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,24 +23,27 @@ type Config struct {
 
 	ManifestBytes int64         // longest manifest; default 4 MiB, the least that clients may count on
 	UploadTTL     time.Duration // how long an upload may rest; default 24 h
+	Grace         time.Duration // for how long content that nothing names is let be, since it was pushed or relied on; default 24 h
+	Doomed        time.Duration // for how long what is to be deleted waits for somebody who wants it after all; default 10 min
+	SweepEvery    time.Duration // default 1 h; negative: never by itself
 
 	Admissions []Admission // asked in turn about each manifest
 	Log        *slog.Logger
 	Now        func() time.Time // for tests
 }
 
-// DefaultManifestBytes and DefaultUploadTTL are the limits that hold where none are set.
+// These hold where nothing else is set.
 const (
 	DefaultManifestBytes = 4 << 20
 	DefaultUploadTTL     = 24 * time.Hour
+	DefaultGrace         = 24 * time.Hour
+	DefaultDoomed        = 10 * time.Minute
+	DefaultSweepEvery    = time.Hour
 )
 
 // smallBlob is the size in bytes up to which a blob lies in the index: its push then costs one shared sync instead of three of its own.
 // Configs, documents and signatures are that small.
 const smallBlob = 16 << 10
-
-// touchEvery is how old the record that a blob was relied upon may grow before it is renewed; sweepers wait longer than this.
-const touchEvery = time.Hour
 
 // Registry is this registry's own content. It is a [Source]. Its methods may be called by many at once.
 type Registry struct {
@@ -54,7 +57,11 @@ type Registry struct {
 
 	manifestBytes int64
 	uploadTTL     time.Duration
+	grace         time.Duration
+	doomed        time.Duration
+	sweepEvery    time.Duration
 
+	pulls    pulls
 	writing  locks         // uploads that a request is writing
 	waiting  atomic.Int64  // things to be settled, since the last time
 	unsettle chan struct{} // wakes the settler
@@ -66,7 +73,8 @@ func Open(ctx context.Context, c Config) (*Registry, error) {
 	r := &Registry{
 		blobs: c.Blobs, index: c.Index, uploads: c.Uploads, journal: journal.New(c.Index),
 		admissions: c.Admissions, log: c.Log, now: c.Now,
-		manifestBytes: c.ManifestBytes, uploadTTL: c.UploadTTL,
+		manifestBytes: cmp.Or(c.ManifestBytes, DefaultManifestBytes), uploadTTL: cmp.Or(c.UploadTTL, DefaultUploadTTL),
+		grace: cmp.Or(c.Grace, DefaultGrace), doomed: cmp.Or(c.Doomed, DefaultDoomed), sweepEvery: cmp.Or(c.SweepEvery, DefaultSweepEvery),
 		unsettle: make(chan struct{}, 1),
 	}
 	if r.uploads == nil {
@@ -78,39 +86,7 @@ func Open(ctx context.Context, c Config) (*Registry, error) {
 	if r.now == nil {
 		r.now = time.Now
 	}
-	if r.manifestBytes == 0 {
-		r.manifestBytes = DefaultManifestBytes
-	}
-	if r.uploadTTL == 0 {
-		r.uploadTTL = DefaultUploadTTL
-	}
 	return r, checkVersion(ctx, r.index)
-}
-
-func checkVersion(ctx context.Context, index kv.DB) error {
-	if err := knownVersion(ctx, index); !errors.Is(err, kv.ErrNotFound) {
-		return err
-	}
-	return index.Update(ctx, func(tx kv.Tx) error {
-		tx.Put(keyVersion, []byte(strconv.Itoa(IndexVersion)))
-		return nil
-	})
-}
-
-// knownVersion refuses an index that a newer program wrote; kv.ErrNotFound says that it has no version yet.
-func knownVersion(ctx context.Context, index kv.DB) error {
-	row, err := index.Get(ctx, keyVersion)
-	if err != nil {
-		return fmt.Errorf("read the index's version: %w", err)
-	}
-	version, err := strconv.Atoi(string(row))
-	if err != nil {
-		return fmt.Errorf("read the index's version: %w", errRow)
-	}
-	if version > IndexVersion {
-		return fmt.Errorf("the index is of version %d, this program knows versions up to %d: run a newer entrepot, or restore a backup made before the upgrade", version, IndexVersion)
-	}
-	return nil
 }
 
 // Journal returns the registry's journal.
@@ -130,14 +106,16 @@ func (r *Registry) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Run does what must go on beside the requests until ctx ends: it seals the journal, copies settled bytes to the blob store and lets
-// uploads expire. What one round could not do, the next one tries again.
+// Run does what must go on beside the requests until ctx ends: it seals the journal, copies settled bytes to the blob store, lets uploads
+// expire, sweeps, and writes down what was pulled. What one round could not do, the next one tries again.
 func (r *Registry) Run(ctx context.Context) {
 	var work sync.WaitGroup
 	work.Go(func() { r.journal.Run(ctx) })
 	work.Go(func() { r.runSettle(ctx) })
 	work.Go(func() { r.runExpire(ctx) })
 	work.Go(func() { r.runMeasure(ctx) })
+	work.Go(func() { r.runSweep(ctx) })
+	work.Go(func() { r.runPulls(ctx) })
 	work.Wait()
 }
 

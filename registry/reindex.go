@@ -42,6 +42,11 @@ func Reindex(ctx context.Context, blobs blob.Store, index kv.DB, found func(prob
 	if err := x.replay(); err != nil {
 		return x.done, err
 	}
+	if !x.gap { // otherwise what cannot be placed is better than nothing
+		if err := x.tidy(); err != nil {
+			return x.done, err
+		}
+	}
 	for _, key := range slices.Sorted(maps.Keys(x.lost)) {
 		x.found(x.lost[key])
 	}
@@ -55,6 +60,7 @@ type reindexer struct {
 	found    func(string)
 	segments map[uint64]segment // by their first line
 	lost     map[string]string  // key of the index → what cannot be written under it, as long as the journal does not tell that it went
+	gap      bool               // the journal has one
 	done     Reindexed
 }
 
@@ -194,6 +200,7 @@ func (x *reindexer) replay() error {
 	for _, s := range order {
 		if s.from != next {
 			x.problem("journal: lines %d to %d are missing; what happened then is not in the new index", next, s.from-1)
+			x.gap = true
 			return nil
 		}
 		body, err := x.read(s.d, journal.MaxSegmentBytes)
@@ -230,7 +237,7 @@ func (x *reindexer) replay() error {
 func (x *reindexer) apply(tx kv.Tx, e journal.Event) error {
 	d := digest.Digest(e.Digest)
 	switch e.Action {
-	case "blob.push", "blob.mount":
+	case "blob.push", "blob.mount", "blob.fetch":
 		row, err := tx.Get(x.ctx, keyBlob(d))
 		if errors.Is(err, kv.ErrNotFound) {
 			x.lost[keyHold(e.Repo, d)] = fmt.Sprintf("repository %s: blob %s is lost", e.Repo, d)
@@ -244,15 +251,15 @@ func (x *reindexer) apply(tx kv.Tx, e journal.Event) error {
 			return err
 		}
 		putHold(tx, e.Repo, d, s.size, e.Time)
-	case "blob.delete":
+	case "blob.delete", "blob.release":
 		delete(x.lost, keyHold(e.Repo, d))
 		dropHold(tx, e.Repo, d)
-	case "manifest.push", "tag.set":
+	case "manifest.push", "tag.set", "manifest.fetch", "tag.fetch":
 		return x.applyPush(tx, e, d)
 	case "tag.delete":
 		delete(x.lost, keyTag(e.Repo, e.Tag))
 		dropTag(tx, e.Repo, e.Tag, digest.Digest(e.From))
-	case "manifest.delete":
+	case "manifest.delete", "manifest.evict":
 		delete(x.lost, keyRev(e.Repo, d))
 		_, tags, err := dropRevision(x.ctx, tx, e.Repo, d)
 		if Code(err) == ManifestUnknown {
@@ -312,6 +319,41 @@ func (x *reindexer) revision(tx kv.Tx, e journal.Event, d digest.Digest) (*Store
 	return &s, err
 }
 
+// tidy removes manifests that no repository has any more: packs hold them still.
+func (x *reindexer) tidy() error {
+	var last string // a manifest nobody is known to have yet
+	var gone []string
+	from, to := kv.Prefix(prefixMan)
+	for pair, err := range x.index.Scan(x.ctx, from, to) {
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(pair.Key, "!") {
+			if last != "" {
+				gone = append(gone, last)
+			}
+			last = pair.Key
+		} else {
+			last = ""
+		}
+	}
+	if last != "" {
+		gone = append(gone, last)
+	}
+	for chunk := range slices.Chunk(gone, 1024) {
+		err := x.index.Update(x.ctx, func(tx kv.Tx) error {
+			for _, key := range chunk {
+				tx.Delete(key)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (x *reindexer) count() error {
 	for prefix, n := range map[string]*int{prefixBlob: &x.done.Blobs, prefixMan: &x.done.Manifests, prefixTag: &x.done.Tags} {
 		from, to := kv.Prefix(prefix)
@@ -319,8 +361,8 @@ func (x *reindexer) count() error {
 			if err != nil {
 				return err
 			}
-			if prefix == prefixBlob && strings.Contains(pair.Key, "!") {
-				continue // who holds it
+			if prefix != prefixTag && strings.Contains(pair.Key, "!") {
+				continue // who has it
 			}
 			*n++
 		}

@@ -54,12 +54,21 @@ type stock struct {
 	size      int64
 	committed time.Time
 	touched   time.Time // when a push last relied on it
+	doomed    time.Time // when it was found that nobody holds it; zero: somebody does, or it was not looked
+	dying     time.Time // since when somebody is deleting its content; zero: nobody is
 }
 
 func (s stock) row() []byte {
 	b := strconv.AppendInt(make([]byte, 0, 48), s.size, 10)
 	b = strconv.AppendInt(append(b, '\t'), s.committed.UnixMilli(), 10)
-	return strconv.AppendInt(append(b, '\t'), s.touched.UnixMilli(), 10)
+	b = strconv.AppendInt(append(b, '\t'), s.touched.UnixMilli(), 10)
+	if !s.doomed.IsZero() {
+		b = strconv.AppendInt(append(b, '\t'), s.doomed.UnixMilli(), 10)
+	}
+	if !s.dying.IsZero() {
+		b = strconv.AppendInt(append(b, '\t'), s.dying.UnixMilli(), 10)
+	}
+	return b
 }
 
 func parseStock(row []byte) (s stock, err error) {
@@ -70,7 +79,18 @@ func parseStock(row []byte) (s stock, err error) {
 			return s, errRow
 		}
 	}
-	return stock{n[0], time.UnixMilli(n[1]).UTC(), time.UnixMilli(n[2]).UTC()}, nil
+	s = stock{size: n[0], committed: time.UnixMilli(n[1]).UTC(), touched: time.UnixMilli(n[2]).UTC()}
+	for i, at := range []*time.Time{&s.doomed, &s.dying} {
+		if f[3+i] == "" {
+			continue
+		}
+		ms, err := strconv.ParseInt(f[3+i], 10, 64)
+		if err != nil {
+			return s, errRow
+		}
+		*at = time.UnixMilli(ms).UTC()
+	}
+	return s, nil
 }
 
 // fields splits a row; fields that it lacks are empty, those beyond are left to newer versions.

@@ -44,7 +44,13 @@ func TestStored_row_round_trip(t *testing.T) {
 
 func TestStock_row_round_trip(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		s := stock{rapid.Int64Range(0, 1<<62).Draw(rt, "size"), aTime.Draw(rt, "committed"), aTime.Draw(rt, "touched")}
+		s := stock{size: rapid.Int64Range(0, 1<<62).Draw(rt, "size"), committed: aTime.Draw(rt, "committed"), touched: aTime.Draw(rt, "touched")}
+		if rapid.Bool().Draw(rt, "is doomed") {
+			s.doomed = aTime.Draw(rt, "doomed")
+			if rapid.Bool().Draw(rt, "dies") {
+				s.dying = aTime.Draw(rt, "dying")
+			}
+		}
 		got, err := parseStock(s.row())
 		if err != nil || got != s {
 			rt.Fatalf("%+v became %+v, %v", s, got, err)

@@ -122,6 +122,10 @@ func (r *Registry) savePack(ctx context.Context, entries []packed) error {
 	}
 	return r.index.Update(ctx, func(tx kv.Tx) error {
 		if d != "" {
+			// A crash may have left the same pack as content that nobody knew.
+			if err := r.unorphan(ctx, tx, d); err != nil {
+				return err
+			}
 			tx.Put(keyPack(d), []byte(fmt.Sprint(len(present))))
 		}
 		for _, e := range entries {
@@ -188,6 +192,9 @@ func (r *Registry) saveSegments(ctx context.Context, open bool) error {
 			return err
 		}
 		err = r.index.Update(ctx, func(tx kv.Tx) error {
+			if err := r.unorphan(ctx, tx, d); err != nil {
+				return err
+			}
 			tx.Put(keySegment, value)
 			tx.Put(keySegmentAt(state.From), []byte(d))
 			return nil

@@ -258,7 +258,7 @@ func (r *Registry) receive(ctx context.Context, u *upload, length int64, src io.
 		return h, nil
 	}
 	had := u.Size
-	in := &hashing{src: src, h: h}
+	in := &hashing{src: src, h: h, asItComes: u.fetched}
 	if u.inRow {
 		var more []byte
 		more, err = io.ReadAll(io.LimitReader(in, smallBlob-int64(len(u.bytes))))
@@ -311,7 +311,7 @@ func (r *Registry) spill(ctx context.Context, u *upload, src io.Reader) error {
 
 // append hands src to the blob store. Faults of the source and of the store are told apart: the first are the client's.
 func (r *Registry) append(ctx context.Context, u *upload, offset int64, src io.Reader) error {
-	watched := &watchedSource{src: src}
+	watched := &watchedSource{src: src, asItComes: u.fetched}
 	size, err := r.blobs.Append(ctx, u.ID, offset, watched)
 	if errors.Is(err, blob.ErrUploadUnknown) {
 		return errGone
@@ -341,13 +341,14 @@ func Interrupted(err error) bool {
 }
 
 type watchedSource struct {
-	src io.Reader
-	err error
+	src       io.Reader
+	asItComes bool // others follow it
+	err       error
 }
 
-// Read fills p if it can: whole buffers make whole, aligned writes.
+// Read fills p if it can: whole buffers make whole, aligned writes. What others follow is passed on as it comes.
 func (w *watchedSource) Read(p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
+	for n < len(p) && err == nil && !(w.asItComes && n > 0) {
 		var m int
 		m, err = w.src.Read(p[n:])
 		n += m

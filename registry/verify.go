@@ -24,8 +24,10 @@ type Verified struct {
 // Verify reads everything and checks every digest: blobs, manifests, what tags and repositories name, and the journal's chain. Each problem is
 // given to found as one line; the error says that the reading itself failed. The store must be at rest.
 func Verify(ctx context.Context, blobs blob.Store, index kv.DB, found func(problem string)) (Verified, error) {
-	if err := knownVersion(ctx, index); err != nil {
+	if version, err := knownVersion(ctx, index); err != nil {
 		return Verified{}, err
+	} else if version < IndexVersion {
+		return Verified{}, fmt.Errorf("the index is of version %d: start this program with it once, which brings it up to version %d", version, IndexVersion)
 	}
 	v := &verifier{ctx: ctx, blobs: blobs, index: index, found: found}
 	for _, step := range []struct {
@@ -84,6 +86,9 @@ func (v *verifier) blob(key string, row []byte) error {
 		v.problem("blob %s: its row in the index is damaged", key)
 		return nil
 	}
+	if !s.dying.IsZero() {
+		return nil // it may be gone already
+	}
 	v.seen.Blobs++
 	inIndex, err := v.index.Get(v.ctx, keyData(d))
 	if err == nil {
@@ -129,6 +134,9 @@ func (v *verifier) content(what string, d digest.Digest, size int64, src io.Read
 }
 
 func (v *verifier) manifest(key string, body []byte) error {
+	if d, repo, had := strings.Cut(key, "!"); had {
+		return v.must(keyRev(repo, digest.Digest(d)), "manifest %s: is said to be in repository %s, which does not have it", d, repo)
+	}
 	v.seen.Manifests++
 	d := digest.Digest(key)
 	if !ValidDigest(key) || d.Algorithm().FromBytes(body) != d {
@@ -163,6 +171,9 @@ func (v *verifier) revision(key string, row []byte) error {
 	if err != nil {
 		return err
 	}
+	if err := v.must(keyHas(digest.Digest(d), repo), "repository %s: has manifest %s, which does not know of it", repo, d); err != nil {
+		return err
+	}
 	m, _ := readManifest(s.MediaType, digest.Digest(d), body)
 	for _, child := range m.children() {
 		if err := v.must(keyEdge(child, repo, digest.Digest(d)), "repository %s: manifest %s does not keep %s alive", repo, d, child); err != nil {
@@ -187,6 +198,11 @@ func (v *verifier) must(key, format string, args ...any) error {
 }
 
 func (v *verifier) held(d digest.Digest, repo string) error {
+	if row, err := v.index.Get(v.ctx, keyBlob(d)); err == nil {
+		if s, err := parseStock(row); err == nil && !s.doomed.IsZero() {
+			v.problem("blob %s: is about to be deleted although repository %s holds it", d, repo)
+		}
+	}
 	return v.must(keyHold(repo, d), "blob %s: is said to be held by repository %s, which does not hold it", d, repo)
 }
 

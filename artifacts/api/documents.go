@@ -50,11 +50,7 @@ func (a *api) file(w http.ResponseWriter, r *http.Request, c door.Call, path ...
 
 // putFile keeps a file of a version.
 func (a *api) putFile(w http.ResponseWriter, r *http.Request, c door.Call) error {
-	number, err := numberOf(args(c)[0])
-	if err != nil {
-		return err
-	}
-	format, err := formatOf(args(c)[1])
+	number, format, err := numberAndFormat(c)
 	if err != nil {
 		return err
 	}

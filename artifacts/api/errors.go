@@ -58,7 +58,7 @@ func refusal(err error) error {
 	var refused *artifacts.Refused
 	var rules *registry.Error
 	switch {
-	case err == nil, errors.As(err, &own):
+	case errors.As(err, &own):
 		return err
 	case errors.As(err, &refused):
 		out, ok := kinds[refused.Code]
@@ -117,11 +117,6 @@ func lack(err error, what, next string) error {
 }
 
 // shown is what somebody wrote, short and without secrets.
-func shown(s string) string {
-	if s = auth.Redact(s); len(s) > 200 {
-		return s[:200] + "…"
-	}
-	return s
-}
+func shown(s string) string { return auth.ClipTo(auth.Redact(s), 200) }
 
 func quote(s string) string { return strconv.Quote(shown(s)) }

@@ -42,6 +42,7 @@ var grants = []auth.Grant{
 	{Who: "user:dev", Role: auth.Developer, On: "cloud/dmp"},
 	{Who: "user:maintainer", Role: auth.Maintainer, On: "cloud/dmp"},
 	{Who: "user:lead", Role: auth.DomainLead, On: "cloud/dmp"},
+	{Who: "user:narrow", Role: auth.Reader, On: "cloud/dmp/utils"},
 	{Who: "user:stranger", Role: auth.Reader, On: "iot"},
 }
 

@@ -255,6 +255,9 @@ func TestOpenAPI_describes_every_answer(t *testing.T) {
 	h.promote(other, "2.0.0", "cloud.staging")
 	h.promote(service, "1.0.3", "cloud.staging")
 	h.post("root", "/api/v1/rollbacks", object{"component": other, "at": "cloud.staging"}).want(t, 422)
+	// What is so already.
+	h.post("root", "/api/v1/promotions", object{"component": service, "version": "1.0.3", "to": "cloud.staging"}).want(t, 200)
+	h.post("root", "/api/v1/rollbacks", object{"component": service, "version": "1.0.3", "at": "cloud.staging"}).want(t, 200)
 	h.post("root", "/api/v1/rollbacks", object{"component": service, "at": "cloud.staging"}).want(t, 201)
 
 	for _, kind := range []string{"manifest", "auto?file=metadata.yaml"} {

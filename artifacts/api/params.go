@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/entrepot/entrepot/artifacts"
+	"github.com/entrepot/entrepot/artifacts/document"
 	"github.com/entrepot/entrepot/artifacts/version"
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
@@ -29,7 +30,7 @@ func checkQuery(q url.Values, known []string) error {
 			if len(known) > 0 {
 				hint = "this path knows " + strings.Join(known, ", ")
 			}
-			if near := nearest(name, known); near != "" {
+			if near := document.Nearest(name, known); near != "" {
 				hint = "did you mean " + near + "? " + hint
 			}
 			return badQuery(name, "", hint)
@@ -110,7 +111,7 @@ func oneOf(c door.Call, name string, words ...string) (string, error) {
 		return text, nil
 	}
 	hint := "write " + strings.Join(words, " or ")
-	if near := nearest(text, words); near != "" {
+	if near := document.Nearest(text, words); near != "" {
 		hint = "did you mean " + near + "? " + hint
 	}
 	return "", badQuery(name, text, hint)
@@ -160,46 +161,11 @@ func formatOf(text string) (artifacts.Kind, error) {
 	return artifacts.Kind(text), nil
 }
 
-// nearest returns the known word that was most likely meant, or nothing.
-func nearest(wrong string, known []string) string {
-	best, least := "", 3
-	if len(wrong) > 32 {
-		return ""
+// numberAndFormat reads a version and one of its formats, the first two values of a path.
+func numberAndFormat(c door.Call) (number string, format artifacts.Kind, err error) {
+	if number, err = numberOf(args(c)[0]); err != nil {
+		return "", "", err
 	}
-	wrong = strings.ToLower(wrong)
-	for _, k := range known {
-		d := distance(wrong, k)
-		if d < least && d < len(k) {
-			best, least = k, d
-		}
-	}
-	if best != "" || len(wrong) < 2 {
-		return best
-	}
-	for _, k := range known { // env for environment
-		if strings.HasPrefix(k, wrong) || strings.HasPrefix(wrong, k) {
-			return k
-		}
-	}
-	return ""
-}
-
-// distance counts the letters to add, drop or change to get from a to b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0]++
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal, row[j+1] = row[j+1], min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	format, err = formatOf(args(c)[1])
+	return number, format, err
 }

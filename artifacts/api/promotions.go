@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,83 +14,76 @@ import (
 	"github.com/entrepot/entrepot/door"
 )
 
-// promote deploys a version at a place.
-func (a *api) promote(w http.ResponseWriter, r *http.Request, c door.Call) error {
-	var asked struct {
-		Component string  `json:"component"`
-		Version   string  `json:"version"`
-		To        string  `json:"to"`
-		Expect    *string `json:"expect"`
-		Reason    string  `json:"reason"`
-		Force     bool    `json:"force"`
-	}
-	if err := read(w, r, c, &asked); err != nil {
-		return err
-	}
-	o := artifacts.Order{Kind: artifacts.Promotion, Component: asked.Component, Version: asked.Version, Expect: asked.Expect, Reason: asked.Reason, Force: asked.Force}
-	return a.move(w, r, c, o, "to", asked.To)
+// moveRequest asks for a move. A promotion has to, the others have at; a withdrawal has no version.
+type moveRequest struct {
+	Component string  `json:"component"`
+	Version   string  `json:"version"`
+	To        *string `json:"to"`
+	At        *string `json:"at"`
+	Expect    *string `json:"expect"`
+	Reason    string  `json:"reason"`
+	Force     bool    `json:"force"`
 }
 
-// rollBack deploys a version again that was deployed at a place before.
-func (a *api) rollBack(w http.ResponseWriter, r *http.Request, c door.Call) error {
-	var asked struct {
-		Component string  `json:"component"`
-		At        string  `json:"at"`
-		Version   string  `json:"version"`
-		Expect    *string `json:"expect"`
-		Reason    string  `json:"reason"`
-		Force     bool    `json:"force"`
+// order is what the request asks the catalog for.
+func (q moveRequest) order(kind artifacts.MoveKind) (artifacts.Order, error) {
+	o := artifacts.Order{Kind: kind, Component: q.Component, Version: q.Version, Expect: q.Expect, Reason: q.Reason, Force: q.Force}
+	if !isComponent(q.Component) {
+		return o, invalid("component is %s; write a component of three parts, as cloud/dmp/ms-ingestion", quote(q.Component))
 	}
-	if err := read(w, r, c, &asked); err != nil {
-		return err
+	member, place, other := "at", q.At, q.To
+	if kind == artifacts.Promotion {
+		member, place, other = "to", q.To, q.At
 	}
-	o := artifacts.Order{Kind: artifacts.Rollback, Component: asked.Component, Version: asked.Version, Expect: asked.Expect, Reason: asked.Reason, Force: asked.Force}
-	return a.move(w, r, c, o, "at", asked.At)
+	if place == nil || other != nil {
+		return o, invalid("say the place as %s, and only so: a domain and an environment, as cloud.prod", member)
+	}
+	var err error
+	if o.Place, err = artifacts.ParsePlace(*place); err != nil {
+		return o, invalid("%s is %s; write a domain and an environment, as cloud.prod", member, quote(*place))
+	}
+	return o, nil
 }
 
-// withdraw lets nothing of a component be deployed at a place any more.
-func (a *api) withdraw(w http.ResponseWriter, r *http.Request, c door.Call) error {
-	var asked struct {
-		Component string  `json:"component"`
-		At        string  `json:"at"`
-		Expect    *string `json:"expect"`
-		Reason    string  `json:"reason"`
-		Force     bool    `json:"force"`
+// move serves the requests for a kind of move. Only now it is known what it takes the right on.
+func (a *api) move(kind artifacts.MoveKind) door.Endpoint {
+	return func(w http.ResponseWriter, r *http.Request, c door.Call) error {
+		var asked moveRequest
+		if err := read(w, r, c, &asked); err != nil {
+			return err
+		}
+		o, err := asked.order(kind)
+		if err != nil {
+			return err
+		}
+		if err := a.mayMove(r.Context(), c, o); err != nil {
+			return err
+		}
+		o.May = a.may(r.Context(), c)
+		m, err := a.Catalog.Move(c.By(r), o)
+		if err != nil {
+			return err
+		}
+		status := http.StatusCreated
+		if m.Already {
+			status = http.StatusOK
+		}
+		w.Header().Set("Location", "/api/v1/promotions/"+m.ID)
+		return respondJSON(w, status, m.For(o.May))
 	}
-	if err := read(w, r, c, &asked); err != nil {
-		return err
-	}
-	o := artifacts.Order{Kind: artifacts.Withdrawal, Component: asked.Component, Expect: asked.Expect, Reason: asked.Reason, Force: asked.Force}
-	return a.move(w, r, c, o, "at", asked.At)
 }
 
-// move asks for the right, which only now it is known on what, and moves.
-func (a *api) move(w http.ResponseWriter, r *http.Request, c door.Call, o artifacts.Order, member, place string) (err error) {
-	if !isComponent(o.Component) {
-		return invalid("component is %s; write a component of three parts, as cloud/dmp/ms-ingestion", quote(o.Component))
-	}
-	if o.Place, err = artifacts.ParsePlace(place); err != nil {
-		return invalid("%s is %s; write a domain and an environment, as cloud.prod", member, quote(place))
-	}
+// mayMove asks for the right to follow an order.
+func (a *api) mayMove(ctx context.Context, c door.Call, o artifacts.Order) error {
 	right := auth.Promote
 	if a.Catalog.IsLast(o.Place) {
 		right = auth.PromoteLast
 	}
-	if err := c.Ask(r.Context(), right, o.Component); err != nil {
-		return err
+	err := c.Ask(ctx, right, o.Component)
+	if err == nil && o.Force {
+		err = c.Ask(ctx, auth.Govern, o.Component)
 	}
-	if o.Force {
-		if err := c.Ask(r.Context(), auth.Govern, o.Component); err != nil {
-			return err
-		}
-	}
-	o.May = a.may(r.Context(), c)
-	m, err := a.Catalog.Move(c.By(r), o)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Location", "/api/v1/promotions/"+m.ID)
-	return respondJSON(w, http.StatusCreated, m)
+	return err
 }
 
 // listMoves lists who moved what where, the newest first.
@@ -127,6 +121,7 @@ func (a *api) moves(w http.ResponseWriter, r *http.Request, c door.Call, q artif
 		return err
 	}
 	q.Before = c.Query.Get("after")
+	may := a.may(r.Context(), c)
 	var items []artifacts.Move
 	looked, last, next := 0, "", ""
 	for m, err := range a.Catalog.Moves(r.Context(), q) {
@@ -138,12 +133,12 @@ func (a *api) moves(w http.ResponseWriter, r *http.Request, c door.Call, q artif
 			break
 		}
 		looked++
-		if c.May(r.Context(), auth.Pull, m.Component) {
+		if may(m.Component) {
 			if len(items) == n {
 				next = items[n-1].ID
 				break
 			}
-			items = append(items, m)
+			items = append(items, m.For(may))
 		}
 		last = m.ID
 	}
@@ -162,10 +157,11 @@ func (a *api) getMove(w http.ResponseWriter, r *http.Request, c door.Call) error
 	if err != nil {
 		return err
 	}
-	if !c.May(r.Context(), auth.Pull, m.Component) {
+	may := a.may(r.Context(), c)
+	if !may(m.Component) {
 		return none()
 	}
-	return show(w, r, c, m)
+	return show(w, r, c, m.For(may))
 }
 
 // maxRequest is the longest request in JSON, in bytes.

@@ -21,6 +21,11 @@ func TestPromotion(t *testing.T) {
 		m.By != "user:maintainer" || m.Reason != "first" || r.Header.Get("Location") != "/api/v1/promotions/"+m.ID {
 		t.Errorf("%+v, %v", m, r.Header)
 	}
+	order["expect"] = "1.0.2"
+	same := h.post("maintainer", "/api/v1/promotions", order).want(t, 200)
+	if again := into[artifacts.Move](t, same); again.ID != m.ID || same.Header.Get("Location") != r.Header.Get("Location") {
+		t.Errorf("what is so already is answered with %+v, %v; want the promotion that made it so", again, same.Header)
+	}
 	if again := into[artifacts.Move](t, h.get("reader", r.Header.Get("Location")).want(t, 200)); again.ID != m.ID || again.To != "1.0.2" {
 		t.Errorf("%+v", again)
 	}
@@ -82,7 +87,14 @@ func TestPromotion_force(t *testing.T) {
 	order := object{"component": "cloud/dmp/utils", "at": "cloud.staging"}
 	h.post("maintainer", "/api/v1/withdrawals", order).problem(t, 422, service)
 	order["force"] = true
-	h.post("maintainer", "/api/v1/withdrawals", order).want(t, 201).says(t, `"forced":true`)
+	r := h.post("maintainer", "/api/v1/withdrawals", order).want(t, 201).says(t, `"forced":true`, service+" 1.0.2 is deployed in cloud.staging", `!"names"`)
+
+	// The history tells what was let pass, and names what the reader may see anyway.
+	path := r.Header.Get("Location")
+	for _, where := range []string{path, "/api/v1/promotions?component=cloud/dmp/utils", "/api/v1/components/cloud/dmp/utils/history"} {
+		h.get("maintainer", where).want(t, 200).says(t, service+" 1.0.2 is deployed in cloud.staging", `!"names"`)
+		h.get("narrow", where).want(t, 200).says(t, `"forced":true`, "something was amiss with a component that you may not see", "!ms-ingestion", `!"names"`)
+	}
 }
 
 // TestPromotion_refused tells all reasons at once.
@@ -95,17 +107,21 @@ func TestPromotion_refused(t *testing.T) {
 	h.post("root", "/api/v1/promotions", object{"component": service, "version": "1.0.2", "to": "cloud.staging", "expect": "0.9.0"}).problem(t, 409, "0.9.0")
 	h.post("root", "/api/v1/rollbacks", object{"component": service, "at": "cloud.staging"}).problem(t, 404, "promote")
 	for body, words := range map[string]string{
-		`{"component":"cloud/dmp","version":"1.0.2","to":"cloud.prod"}`:                        "three parts",
-		`{"component":"` + service + `","version":"1.0.2","to":"prod"}`:                        "cloud.prod",
-		`{"component":"` + service + `","version":"x","to":"cloud.prod"}`:                      "1.0.2",
-		`{"component":"` + service + `","version":"1.0.2","to":"cloud.prod","exepct":"1.0.0"}`: "exepct",
-		`{"component":"` + service + `","version":"1.0.2","to":"cloud.prod"}{}`:                "more than one",
-		`{"component":"` + service + `","version":"1.0.2","to":"cloud.prod","reason":"a\nb"}`:  "reason",
+		`{"component":"cloud/dmp","version":"1.0.2","to":"cloud.prod"}`:                         "three parts",
+		`{"component":"` + service + `","version":"1.0.2","to":"prod"}`:                         "cloud.prod",
+		`{"component":"` + service + `","version":"x","to":"cloud.prod"}`:                       "1.0.2",
+		`{"component":"` + service + `","version":"1.0.2","to":"cloud.prod","exepct":"1.0.0"}`:  "exepct",
+		`{"component":"` + service + `","version":"1.0.2","to":"cloud.prod"}{}`:                 "more than one",
+		`{"component":"` + service + `","version":"1.0.2","to":"cloud.prod","reason":"a\nb"}`:   "reason",
+		`{"component":"` + service + `","version":"1.0.2","at":"cloud.prod"}`:                   "as to",
+		`{"component":"` + service + `","version":"1.0.2","to":"cloud.prod","at":"cloud.prod"}`: "as to",
 		`[]`: "form",
 		``:   "form",
 	} {
 		h.do("root", "POST", "/api/v1/promotions", body, "Content-Type", "application/json").problem(t, 400, words)
 	}
+	h.post("root", "/api/v1/rollbacks", object{"component": service, "to": "cloud.prod"}).problem(t, 400, "as at")
+	h.post("root", "/api/v1/withdrawals", object{"component": service, "at": "cloud.staging", "version": "1.0.2"}).problem(t, 400, "no version")
 	h.do("root", "POST", "/api/v1/promotions", "{}").problem(t, 400, "Content-Type: application/json")
 	h.do("root", "POST", "/api/v1/promotions", "{}", "Content-Type", "text/plain").problem(t, 400, "Content-Type: application/json")
 	h.do("root", "POST", "/api/v1/promotions", `{"reason":"`+strings.Repeat("x", maxRequest)+`"}`, "Content-Type", "application/json").problem(t, 413)

@@ -77,8 +77,8 @@ func (a *api) table() []row {
 		{"place", base + "/places/{place}", get(auth.List, a.getPlace, "at", "after", "limit")},
 		{"promotions", base + "/promotions", get(auth.List, a.listMoves, "component", "place", "by", "since", "until", "after", "limit")},
 		{"promotion", base + "/promotions/{id}", get(auth.List, a.getMove)},
-		{"rollbacks", base + "/rollbacks", post(auth.Enter, a.rollBack)},
-		{"withdrawals", base + "/withdrawals", post(auth.Enter, a.withdraw)},
+		{"rollbacks", base + "/rollbacks", post(auth.Enter, a.move(artifacts.Rollback))},
+		{"withdrawals", base + "/withdrawals", post(auth.Enter, a.move(artifacts.Withdrawal))},
 
 		{"validate", base + "/validate/{kind}", post(auth.Enter, a.validate, "component", "version", "format", "place", "file")},
 		{"openapi", base + "/openapi.json", get(auth.Knock, a.getOpenAPI)},
@@ -92,7 +92,7 @@ func (a *api) table() []row {
 	}
 	for _, r := range rows {
 		if r.name == "promotions" {
-			r.methods[http.MethodPost] = method{auth.Enter, a.promote, nil}
+			r.methods[http.MethodPost] = method{auth.Enter, a.move(artifacts.Promotion), nil}
 		}
 	}
 	return rows
@@ -102,13 +102,13 @@ func (a *api) table() []row {
 func (r row) route() door.Route {
 	methods := map[string]door.Access{}
 	for name, m := range r.methods {
-		methods[name] = door.Access{Action: m.action, Serve: told(m)}
+		methods[name] = door.Access{Action: m.action, Serve: m.checked().Telling(refusal)}
 	}
 	return door.Route{Name: r.name, Match: newPattern(r.path).match, Methods: methods, Errors: door.Problem}
 }
 
-// told is a method's endpoint, asked only what it knows, and with errors that the door knows how to tell.
-func told(m method) door.Endpoint {
+// checked is the method's endpoint, asked only what it knows.
+func (m method) checked() door.Endpoint {
 	return func(w http.ResponseWriter, r *http.Request, c door.Call) error {
 		err := checkName(c.On)
 		if err == nil {
@@ -117,7 +117,7 @@ func told(m method) door.Endpoint {
 		if err == nil {
 			err = m.serve(w, r, c)
 		}
-		return refusal(err)
+		return err
 	}
 }
 

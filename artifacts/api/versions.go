@@ -172,11 +172,7 @@ func (a *api) resolve(w http.ResponseWriter, r *http.Request, c door.Call, ref s
 
 // draftManifest writes what the registry knows for a manifest.yaml; the rest is for people.
 func (a *api) draftManifest(w http.ResponseWriter, r *http.Request, c door.Call) error {
-	number, err := numberOf(args(c)[0])
-	if err != nil {
-		return err
-	}
-	format, err := formatOf(args(c)[1])
+	number, format, err := numberAndFormat(c)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,7 @@
 //
 //	handler := door.New(config, apt.Routes(apt.Config{Catalog: catalog, Registry: reg, Keys: keys, Shelf: shelf})...)
 //
-//	deb [signed-by=/etc/apt/keyrings/entrepot.asc] https://registry.example.com/apt cloud-prod dmp
+//	deb [signed-by=/etc/apt/keyrings/entrepot-registry.example.com.asc] https://registry.example.com/apt cloud-prod dmp
 //
 // Below /apt there are
 //

@@ -2,16 +2,12 @@ package apt
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -40,17 +36,14 @@ func (v *view) send(w http.ResponseWriter, r *http.Request, c door.Call, repo st
 		f.modified = stored(content)
 	}
 	describe(w.Header(), f.mediaType, d.Encoded(), caching(c, f.fixed))
-	out := &watched{ResponseWriter: w}
-	http.ServeContent(out, r, "", f.modified, content)
-	return out.outcome(r.Context(), r.Method, d)
+	return door.ServeContent(w, r, string(d), f.modified, content)
 }
 
 // sendText answers with a text that was made for the request.
 func sendText(w http.ResponseWriter, r *http.Request, mediaType, cache string, text []byte) error {
 	hash := sha256.Sum256(text)
 	describe(w.Header(), mediaType, hex.EncodeToString(hash[:]), cache)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(text))
-	return nil
+	return door.ServeContent(w, r, "a text", time.Time{}, bytes.NewReader(text))
 }
 
 // describe sets the headers that all answers have. Content is a stranger's: no browser shall take it for a page of ours.
@@ -86,55 +79,6 @@ func stored(content io.ReadSeekCloser) time.Time {
 		}
 	}
 	return time.Time{}
-}
-
-// watched is an answer of [http.ServeContent] that tells whether all that was announced was sent. It passes ReadFrom on, so that a file goes out by sendfile.
-type watched struct {
-	http.ResponseWriter
-	want, sent int64
-	err        error
-}
-
-func (s *watched) WriteHeader(status int) {
-	if status < http.StatusMultipleChoices {
-		s.want, _ = strconv.ParseInt(s.Header().Get("Content-Length"), 10, 64)
-	}
-	s.ResponseWriter.WriteHeader(status)
-}
-
-func (s *watched) Write(p []byte) (int, error) {
-	n, err := s.ResponseWriter.Write(p)
-	s.note(int64(n), err)
-	return n, err
-}
-
-func (s *watched) ReadFrom(src io.Reader) (n int64, err error) {
-	to, ok := s.ResponseWriter.(io.ReaderFrom)
-	if !ok {
-		return io.Copy(struct{ io.Writer }{s}, src)
-	}
-	n, err = to.ReadFrom(src)
-	s.note(n, err)
-	return n, err
-}
-
-func (s *watched) note(n int64, err error) {
-	s.sent += n
-	if s.err == nil {
-		s.err = err
-	}
-}
-
-// outcome is nil when everything was sent, or when it is the client who left.
-func (s *watched) outcome(ctx context.Context, method string, d digest.Digest) error {
-	var gone *net.OpError
-	if s.sent >= s.want || method == http.MethodHead || ctx.Err() != nil || errors.As(s.err, &gone) {
-		return nil
-	}
-	if s.err == nil {
-		s.err = io.ErrUnexpectedEOF
-	}
-	return fmt.Errorf("send %s: %d of %d bytes: %w", d, s.sent, s.want, s.err)
 }
 
 // lost turns the word that a blob is not there into a fault: what the catalog names must be.

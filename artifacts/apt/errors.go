@@ -30,16 +30,6 @@ var answers = map[string]door.Answer{
 	registry.Full:              {Status: 507, Code: "STORAGE_FULL", Message: "no space left in this registry"},
 }
 
-// told is an endpoint whose errors are those that the door knows how to tell.
-func told(serve door.Endpoint) door.Endpoint {
-	return func(w http.ResponseWriter, r *http.Request, c door.Call) error {
-		if err := serve(w, r, c); err != nil {
-			return refusal(err)
-		}
-		return nil
-	}
-}
-
 // refusal tells the client what the registry's rules say. What is no refusal of theirs stays as it is.
 func refusal(err error) error {
 	var own *door.Refusal

@@ -91,10 +91,10 @@ func TestHost_both_architectures_of_a_version_come_at_once(t *testing.T) {
 		}
 	}
 	host.isSetUp(t, h, "cloud-prod")
-	host.updated(t)
+	host.Updated(t)
 	for _, architecture := range both {
-		host.ok(t, "apt-get", "download", "ms-ingestion:"+architecture)
-		if out := host.ok(t, "dpkg-deb", "-f", "ms-ingestion_1.19.0_"+architecture+".deb", "Architecture"); out != architecture+"\n" {
+		host.OK(t, "apt-get", "download", "ms-ingestion:"+architecture)
+		if out := host.OK(t, "dpkg-deb", "-f", "ms-ingestion_1.19.0_"+architecture+".deb", "Architecture"); out != architecture+"\n" {
 			t.Errorf("apt fetches a package for %q, want %s", out, architecture)
 		}
 	}
@@ -130,7 +130,7 @@ func TestHost_both_architectures_come_while_the_version_is_promoted(t *testing.T
 		}
 	}
 	host.isSetUp(t, h, "cloud-prod")
-	host.updated(t)
+	host.Updated(t)
 }
 
 // Who promoted too early is told so by whoever comes too late.
@@ -162,6 +162,6 @@ func TestHost_second_architecture_comes_when_the_version_is_deployed(t *testing.
 		t.Errorf("the version is listed for %q", got)
 	}
 	host.isSetUp(t, h, "cloud-prod")
-	host.updated(t)
-	host.ok(t, "apt-get", "install", "hello")
+	host.Updated(t)
+	host.OK(t, "apt-get", "install", "hello")
 }

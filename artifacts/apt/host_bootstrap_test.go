@@ -23,9 +23,9 @@ func tool(t *testing.T, program string) *host {
 // keyring writes the keyring that the registry hands out, as gpg has it.
 func (h *host) keyring(t *testing.T, from *house) (path string) {
 	t.Helper()
-	h.write(t, "key.asc", from.get("/apt/key.asc").want(200).body)
-	h.ok(t, "gpg", "--batch", "--yes", "--no-options", "--no-default-keyring", "--homedir", h.dir, "--dearmor", "-o", "ring.gpg", "key.asc")
-	return h.path("ring.gpg")
+	h.Write(t, "key.asc", from.get("/apt/key.asc").want(200).body)
+	h.OK(t, "gpg", "--batch", "--yes", "--no-options", "--no-default-keyring", "--homedir", h.Path("."), "--dearmor", "-o", "ring.gpg", "key.asc")
+	return h.Path("ring.gpg")
 }
 
 // system stocks a suite with what debootstrap takes for a system, none of which is true. One package is in another component, and one for no system at all.
@@ -57,8 +57,8 @@ func (h *host) debootstrap(t *testing.T, from *house, keyring, target string, fl
 	args := append([]string{
 		"debootstrap", "--verbose", "--arch=amd64", "--variant=minbase", "--components=base,dmp", "--include=agent", "--keyring=" + keyring,
 	}, flags...)
-	out, err := h.run(t, "", append(args, "cloud-prod", h.path(target), from.server.URL+"/apt", "/usr/share/debootstrap/scripts/sid")...)
-	log, _ := os.ReadFile(h.path(target + "/debootstrap/debootstrap.log"))
+	out, err := h.Run(t, "", append(args, "cloud-prod", h.Path(target), from.server.URL+"/apt", "/usr/share/debootstrap/scripts/sid")...)
+	log, _ := os.ReadFile(h.Path(target + "/debootstrap/debootstrap.log"))
 	return out + string(log), err
 }
 
@@ -74,7 +74,7 @@ func TestHost_debootstrap_takes_a_suite(t *testing.T) {
 		"base-files": "base-files_1%3a12.4+deb12u5~x1_amd64.deb", "base-data": "base-data_3_all.deb", "lib-base": "lib-base_2.0-1_amd64.deb",
 		"apt": "apt_2.6.1_amd64.deb", "agent": "agent_0.9_all.deb",
 	}
-	files, err := os.ReadDir(host.path("loaded/var/cache/apt/archives"))
+	files, err := os.ReadDir(host.Path("loaded/var/cache/apt/archives"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestHost_debootstrap_takes_a_suite(t *testing.T) {
 		t.Errorf("debootstrap has %q, want %q", got, want)
 	}
 	for name, file := range want {
-		if out := host.ok(t, "dpkg-deb", "-f", "loaded/var/cache/apt/archives/"+file, "Package"); out != name+"\n" {
+		if out := host.OK(t, "dpkg-deb", "-f", "loaded/var/cache/apt/archives/"+file, "Package"); out != name+"\n" {
 			t.Errorf("%s is of the package %q", file, out)
 		}
 	}
@@ -111,7 +111,7 @@ func TestHost_debootstrap_unpacks_a_suite(t *testing.T) {
 		"made/debootstrap/mirror":                 h.server.URL + "/apt\n",
 		"made/debootstrap/base":                   "agent apt \n",
 	} {
-		if text, err := os.ReadFile(host.path(file)); err != nil || string(text) != want {
+		if text, err := os.ReadFile(host.Path(file)); err != nil || string(text) != want {
 			t.Errorf("%s has %q, %v, want %q", file, text, err, want)
 		}
 	}

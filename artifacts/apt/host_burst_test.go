@@ -80,7 +80,7 @@ func TestHost_twenty_update_while_a_hundred_snapshots_are_published(t *testing.T
 	var crowd []*host
 	for range hosts {
 		host := newHost(t)
-		host.write(t, "etc/apt/apt.conf.d/quick", `DPkg::Options { "--force-unsafe-io"; };`)
+		host.Write(t, "etc/apt/apt.conf.d/quick", `DPkg::Options { "--force-unsafe-io"; };`)
 		host.isSetUp(t, h, "cloud-prod")
 		crowd = append(crowd, host)
 	}
@@ -95,7 +95,7 @@ func TestHost_twenty_update_while_a_hundred_snapshots_are_published(t *testing.T
 				if n%4 == 3 {
 					args = []string{"apt-get", "download", all[(n+i)%len(all)].name}
 				}
-				if out, err := host.run(t, "", args...); err != nil || strings.Contains(out, "W:") || strings.Contains(out, "E:") {
+				if out, err := host.Run(t, "", args...); err != nil || strings.Contains(out, "W:") || strings.Contains(out, "E:") {
 					t.Errorf("host %d, after %d moves: %q: %v\n%s", i, moves.Load(), args, err, out)
 					stop()
 					return
@@ -160,7 +160,7 @@ func TestHost_twenty_update_while_a_hundred_snapshots_are_published(t *testing.T
 	for i, host := range crowd {
 		reading.Go(func() {
 			for _, args := range [][]string{{"apt-get", "update"}, {"apt-get", "install", "alpha", "beta", "gamma"}} {
-				if out, err := host.run(t, "", args...); err != nil {
+				if out, err := host.Run(t, "", args...); err != nil {
 					t.Errorf("host %d in the end: %q: %v\n%s", i, args, err, out)
 					return
 				}
@@ -170,7 +170,7 @@ func TestHost_twenty_update_while_a_hundred_snapshots_are_published(t *testing.T
 	reading.Wait()
 	for i, host := range crowd {
 		for _, w := range all {
-			if got := host.has(t, w.name, "amd64"); got != w.last {
+			if got := host.Has(t, w.name, "amd64"); got != w.last {
 				t.Errorf("host %d has %s in version %q, want the last, %q", i, w.name, got, w.last)
 			}
 		}
@@ -218,7 +218,7 @@ func TestHost_takes_what_is_published_in_a_burst(t *testing.T) {
 		if ahead := time.Until(h.snapshot("cloud-prod").Date); ahead > 5*time.Second {
 			t.Errorf("the suite is dated %s ahead", ahead)
 		}
-		if out, err := host.run(t, "", "apt-get", "update"); err != nil {
+		if out, err := host.Run(t, "", "apt-get", "update"); err != nil {
 			t.Errorf("%v\n%s", err, out)
 			failed.Store(true)
 		}
@@ -235,9 +235,9 @@ func TestHost_takes_what_is_published_in_a_burst(t *testing.T) {
 	if got := len(dates) - len(all); got >= each*len(all) {
 		t.Errorf("%d promotions by %d at once made %d snapshots: nothing was gathered", each*len(all), len(all), got)
 	}
-	host.ok(t, "apt-get", "install", "alpha", "beta", "gamma")
+	host.OK(t, "apt-get", "install", "alpha", "beta", "gamma")
 	for _, w := range all {
-		if got := host.has(t, w.name, "amd64"); got != w.last {
+		if got := host.Has(t, w.name, "amd64"); got != w.last {
 			t.Errorf("installed is %s %q, want %q", w.name, got, w.last)
 		}
 	}

@@ -42,11 +42,11 @@ func TestHost_takes_what_is_renewed_and_nothing_that_is_over(t *testing.T) {
 	h.restart(validFor(time.Hour))
 	h.stock() // good until about an hour ago
 	host.isSetUp(t, h, "cloud-prod")
-	host.refuses(t, "is expired", "apt-get", "update")
+	host.Refuses(t, "is expired", "apt-get", "update")
 	h.clock.pass(time.Since(h.clock.Now()) - 5*time.Second)
 	h.untilRenewed("cloud-prod")
-	host.updated(t)
-	host.ok(t, "apt-get", "install", "hello", "probe")
+	host.Updated(t)
+	host.OK(t, "apt-get", "install", "hello", "probe")
 }
 
 // When half of its time is over a suite is published again, and not before: hosts fetch nothing but what says so.
@@ -58,7 +58,7 @@ func TestHost_notices_little_when_a_suite_is_renewed(t *testing.T) {
 	host.isSetUp(t, h, "cloud-prod")
 	h.clock.pass(17 * time.Minute)
 	h.promote(service, "1.1.0", prod)
-	host.updated(t)
+	host.Updated(t)
 	date := h.snapshot("cloud-prod").Date
 
 	h.clock.pass(13 * time.Minute) // staging, which comes second, is of 32 minutes ago
@@ -67,14 +67,14 @@ func TestHost_notices_little_when_a_suite_is_renewed(t *testing.T) {
 		t.Errorf("a quarter of an hour later the suite is of %s already, and was of %s", got, date)
 	}
 	asked.since()
-	host.updated(t)
+	host.Updated(t)
 	if got := asked.since(); !slices.Equal(got, []string{"304 /apt/dists/cloud-prod/InRelease"}) {
 		t.Errorf("when nothing changed apt-get update asks for %q", got)
 	}
 
 	h.clock.pass(19 * time.Minute)
 	h.untilRenewed("cloud-prod")
-	host.updated(t)
+	host.Updated(t)
 	if got := asked.since(); !slices.Equal(got, []string{"200 /apt/dists/cloud-prod/InRelease"}) {
 		t.Errorf("when the suite was renewed apt-get update asks for %q", got)
 	}

@@ -86,13 +86,13 @@ func mirrored(t *testing.T, folder string, want map[string]string) {
 // trusts imports the keyring of a registry, as who mirrors it does.
 func (h *host) trusts(t *testing.T, from *house) {
 	t.Helper()
-	if err := os.MkdirAll(h.path(".gnupg"), 0o700); err != nil {
+	if err := os.MkdirAll(h.Path(".gnupg"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	h.write(t, "key.asc", from.get("/apt/key.asc").want(200).body)
-	h.ok(t, "gpg", "--batch", "--import", "key.asc")
+	h.Write(t, "key.asc", from.get("/apt/key.asc").want(200).body)
+	h.OK(t, "gpg", "--batch", "--import", "key.asc")
 	t.Cleanup(func() {
-		kill := exec.Command("gpgconf", "--homedir", h.path(".gnupg"), "--kill", "all")
+		kill := exec.Command("gpgconf", "--homedir", h.Path(".gnupg"), "--kill", "all")
 		if out, err := kill.CombinedOutput(); err != nil {
 			t.Errorf("end the servants of gpg: %v\n%s", err, out)
 		}
@@ -104,22 +104,22 @@ func TestHost_reprepro_mirrors_a_suite(t *testing.T) {
 	want := toMirror(h)
 	host.trusts(t, h)
 	host.trusts(t, other)
-	if err := os.Mkdir(host.path("conf"), 0o755); err != nil {
+	if err := os.Mkdir(host.Path("conf"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	host.write(t, "conf/distributions", "Codename: mirror\nArchitectures: amd64 arm64\nComponents: dmp ops\nUpdate: entrepot\n")
+	host.Write(t, "conf/distributions", "Codename: mirror\nArchitectures: amd64 arm64\nComponents: dmp ops\nUpdate: entrepot\n")
 	updates := func(key string) string {
 		return fmt.Sprintf("Name: entrepot\nMethod: %s/apt\nSuite: cloud-prod\nComponents: dmp ops\nArchitectures: amd64 arm64\nVerifyRelease: %s\n",
 			h.server.URL, key)
 	}
-	host.write(t, "conf/updates", updates(other.keyID()))
-	host.refuses(t, "Not enough signatures found", "reprepro", "update")
+	host.Write(t, "conf/updates", updates(other.keyID()))
+	host.Refuses(t, "Not enough signatures found", "reprepro", "update")
 
-	host.write(t, "conf/updates", updates(h.keyID()))
-	host.ok(t, "reprepro", "update")
-	mirrored(t, host.path("pool"), want)
-	host.ok(t, "reprepro", "checkpool")
-	list := host.ok(t, "reprepro", "list", "mirror")
+	host.Write(t, "conf/updates", updates(h.keyID()))
+	host.OK(t, "reprepro", "update")
+	mirrored(t, host.Path("pool"), want)
+	host.OK(t, "reprepro", "checkpool")
+	list := host.OK(t, "reprepro", "list", "mirror")
 	if !strings.Contains(list, "mirror|dmp|arm64: hello 1:1.0~rc1+b2") || !strings.Contains(list, "mirror|ops|amd64: probe 1.0") {
 		t.Errorf("reprepro lists %s", list)
 	}
@@ -127,8 +127,8 @@ func TestHost_reprepro_mirrors_a_suite(t *testing.T) {
 	later := hello("hello", "1:2.0-1", "amd64")
 	h.add(service, "2.0.0", later)
 	h.promote(service, "2.0.0", prod)
-	host.ok(t, "reprepro", "update")
-	if got := packagesIn(t, host.path("pool"))["hello_2.0-1_amd64.deb"]; got != sum(string(later)) {
+	host.OK(t, "reprepro", "update")
+	if got := packagesIn(t, host.Path("pool"))["hello_2.0-1_amd64.deb"]; got != sum(string(later)) {
 		t.Errorf("after a promotion the mirror has the hash %q for it", got)
 	}
 }
@@ -136,26 +136,26 @@ func TestHost_reprepro_mirrors_a_suite(t *testing.T) {
 func TestHost_aptly_mirrors_a_suite(t *testing.T) {
 	h, other, host := onDisk(t), build(t), tool(t, "aptly")
 	want := toMirror(h)
-	host.write(t, "aptly.conf", fmt.Sprintf(`{"rootDir": %q, "architectures": ["amd64", "arm64"], "downloadConcurrency": 2}`, host.path("aptly")))
+	host.Write(t, "aptly.conf", fmt.Sprintf(`{"rootDir": %q, "architectures": ["amd64", "arm64"], "downloadConcurrency": 2}`, host.Path("aptly")))
 	aptly := func(args ...string) []string { return append([]string{"aptly", "-config=aptly.conf"}, args...) }
 	create := aptly("mirror", "create", "-keyring="+host.keyring(t, other), "cloud", h.server.URL+"/apt", "cloud-prod")
-	host.refuses(t, "verification of detached signature failed", create...)
+	host.Refuses(t, "verification of detached signature failed", create...)
 	ring := host.keyring(t, h)
-	host.ok(t, create...)
-	host.ok(t, aptly("mirror", "update", "-keyring="+ring, "cloud")...)
+	host.OK(t, create...)
+	host.OK(t, aptly("mirror", "update", "-keyring="+ring, "cloud")...)
 	publish := func(snapshot, prefix string) {
-		host.ok(t, aptly("snapshot", "create", snapshot, "from", "mirror", "cloud")...)
-		host.ok(t, aptly("publish", "snapshot", "-skip-signing", "-distribution=mirror", snapshot, prefix)...)
+		host.OK(t, aptly("snapshot", "create", snapshot, "from", "mirror", "cloud")...)
+		host.OK(t, aptly("publish", "snapshot", "-skip-signing", "-distribution=mirror", snapshot, prefix)...)
 	}
 	publish("first", "first")
-	mirrored(t, host.path("aptly/public/first/pool"), want)
+	mirrored(t, host.Path("aptly/public/first/pool"), want)
 
 	later := hello("hello", "1:2.0-1", "amd64")
 	h.add(service, "2.0.0", later)
 	h.promote(service, "2.0.0", prod)
-	host.ok(t, aptly("mirror", "update", "-keyring="+ring, "cloud")...)
+	host.OK(t, aptly("mirror", "update", "-keyring="+ring, "cloud")...)
 	publish("second", "second")
-	mirrored(t, host.path("aptly/public/second/pool"), map[string]string{ // the version before is listed still, as far as the new one has the same packages
+	mirrored(t, host.Path("aptly/public/second/pool"), map[string]string{ // the version before is listed still, as far as the new one has the same packages
 		"hello_2.0-1_amd64.deb": sum(string(later)), "hello_1.0~rc1+b2_amd64.deb": want["hello_1.0~rc1+b2_amd64.deb"], "probe_1.0_all.deb": want["probe_1.0_all.deb"],
 	})
 }

@@ -3,7 +3,6 @@
 package apt
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +20,7 @@ func TestHost_follows_a_rotation_of_keys(t *testing.T) {
 	diligent, idle := newHost(t), newHost(t)
 	for _, host := range []*host{diligent, idle} {
 		host.isSetUp(t, h, "cloud-prod")
-		host.updated(t)
+		host.Updated(t)
 	}
 
 	h.clock.pass(time.Hour)
@@ -29,15 +28,15 @@ func TestHost_follows_a_rotation_of_keys(t *testing.T) {
 	young := newHost(t)
 	young.isSetUp(t, h, "cloud-prod")
 	for _, host := range []*host{diligent, idle, young} {
-		host.updated(t)
+		host.Updated(t)
 	}
 	h.promote(service, "1.1.0", prod)
-	if out, err := diligent.setup(t, h, "cloud-prod"); err != nil || !strings.Contains(out, "/etc/apt/keyrings/entrepot.asc is written") {
+	if out, err := diligent.setup(t, h, "cloud-prod"); err != nil || !strings.Contains(out, h.keyring()+" is written") {
 		t.Errorf("the script fetches no new keys: %v\n%s", err, out)
 	}
 	for _, host := range []*host{diligent, idle, young} {
-		host.updated(t)
-		if candidate, _ := host.policy(t, "hello"); candidate != "1:2.0~rc1+b2" {
+		host.Updated(t)
+		if candidate, _ := host.Policy(t, "hello"); candidate != "1:2.0~rc1+b2" {
 			t.Errorf("while two keys sign apt would install %q", candidate)
 		}
 	}
@@ -45,27 +44,23 @@ func TestHost_follows_a_rotation_of_keys(t *testing.T) {
 	h.clock.pass(48 * time.Hour)
 	h.promote(service, "2.0.0", prod)
 	for _, host := range []*host{diligent, young} {
-		host.updated(t)
-		host.ok(t, "apt-get", "install", "hello")
-		if got := host.has(t, "hello", "amd64"); got != "1:3.0~rc1+b2" {
+		host.Updated(t)
+		host.OK(t, "apt-get", "install", "hello")
+		if got := host.Has(t, "hello", "amd64"); got != "1:3.0~rc1+b2" {
 			t.Errorf("when the old key has retired there is %q", got)
 		}
 	}
-	idle.refuses(t, "NO_PUBKEY", "apt-get", "update")
+	idle.Refuses(t, "NO_PUBKEY", "apt-get", "update")
 	idle.isSetUp(t, h, "cloud-prod")
-	idle.updated(t)
+	idle.Updated(t)
 
 	// What only the old key has signed is still read by a host that comes now.
 	late := newHost(t)
 	late.isSetUp(t, h, "cloud-prod")
-	source := "etc/apt/sources.list.d/entrepot-cloud-prod.sources"
-	text, err := os.ReadFile(late.path(source))
-	if err != nil {
-		t.Fatal(err)
-	}
-	late.write(t, source, strings.Replace(string(text), "/apt\n", "/apt/snapshots/"+before.Format(dateForm)+"\n", 1))
-	late.updated(t)
-	if candidate, _ := late.policy(t, "hello"); candidate != "1:1.0~rc1+b2" {
+	source := h.source("cloud-prod")
+	late.Write(t, source, strings.Replace(late.Read(t, source), "/apt\n", "/apt/snapshots/"+before.Format(dateForm)+"\n", 1))
+	late.Updated(t)
+	if candidate, _ := late.Policy(t, "hello"); candidate != "1:1.0~rc1+b2" {
 		t.Errorf("of the snapshot of before apt would install %q", candidate)
 	}
 }
@@ -86,15 +81,15 @@ func TestHost_is_shut_out_until_it_has_the_new_key_after_a_revocation(t *testing
 	h, host := onDisk(t), newHost(t)
 	h.stock()
 	host.isSetUp(t, h, "cloud-prod")
-	host.updated(t)
+	host.Updated(t)
 	before := h.get("/apt/dists/cloud-prod/InRelease").want(200).body
 	h.clock.pass(time.Minute)
 	h.rotates(true)
-	host.refuses(t, "NO_PUBKEY", "apt-get", "update")
+	host.Refuses(t, "NO_PUBKEY", "apt-get", "update")
 	host.isSetUp(t, h, "cloud-prod")
-	host.updated(t)
-	host.write(t, "old", before)
-	if out, err := host.run(t, "", "gpgv", "--keyring", host.keyring(t, h), "old"); err == nil {
+	host.Updated(t)
+	host.Write(t, "old", before)
+	if out, err := host.Run(t, "", "gpgv", "--keyring", host.keyring(t, h), "old"); err == nil {
 		t.Errorf("what the key that leaked has signed is still trusted: %s", out)
 	}
 }
@@ -106,8 +101,8 @@ func TestHost_follows_a_rotation_that_nobody_published(t *testing.T) {
 	h.stock()
 	signatures := func() int {
 		h.untilRenewed("cloud-prod")
-		host.write(t, "InRelease", h.get("/apt/dists/cloud-prod/InRelease").want(200).body)
-		out, err := host.run(t, "", "gpgv", "--keyring", host.keyring(t, h), "InRelease")
+		host.Write(t, "InRelease", h.get("/apt/dists/cloud-prod/InRelease").want(200).body)
+		out, err := host.Run(t, "", "gpgv", "--keyring", host.keyring(t, h), "InRelease")
 		if err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}

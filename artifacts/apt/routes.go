@@ -38,7 +38,7 @@ func get(name string, m match, action auth.Action, serve door.Endpoint) door.Rou
 }
 
 func route(name string, m match, method string, action auth.Action, serve door.Endpoint) door.Route {
-	return door.Route{Name: name, Match: m, Errors: door.Plain, Methods: map[string]door.Access{method: {Action: action, Serve: told(serve)}}}
+	return door.Route{Name: name, Match: m, Errors: door.Plain, Methods: map[string]door.Access{method: {Action: action, Serve: serve.Telling(refusal)}}}
 }
 
 // exactly matches a path, with a slash at its end or without.

@@ -193,13 +193,13 @@ func TestArchitecture_has_a_name_in_debian_and_one_in_oci(t *testing.T) {
 }
 
 func TestNearest_finds_what_was_meant(t *testing.T) {
-	known := []string{"architecture", "multi_arch", "port_exposed", "service_name", "latest_version", "team"}
+	known := []string{"architecture", "multi_arch", "port_exposed", "service_name", "latest_version", "team", "q", "at", "env"}
 	for wrong, want := range map[string]string{
 		"Architecture": "architecture", "architectures": "architecture", "multiArch": "multi_arch", "serviceName": "service_name", "service-name": "service_name",
-		"version": "latest_version", "taem": "team", "x": "", "": "", "unrelated": "", strings.Repeat("a", 1000): "",
+		"version": "latest_version", "taem": "team", "x": "", "": "", "attack": "", "environment": "env", "EN-V": "env", "arch": "architecture", "exposed": "port_exposed", "chit": "", "unrelated": "", strings.Repeat("a", 1000): "",
 	} {
-		if got := nearest(wrong, known); got != want {
-			t.Errorf("nearest(%.20q) = %q, want %q", wrong, got, want)
+		if got := Nearest(wrong, known); got != want {
+			t.Errorf("Nearest(%.20q) = %q, want %q", wrong, got, want)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // Fault is one thing that is wrong with a document. Where the text is not YAML the column is 1, for the parser knows the line alone.
@@ -59,16 +58,20 @@ const shown = 80
 // quote repeats what was written, so that it stays in one line.
 func quote(s string) string { return strconv.Quote(clip(s)) }
 
-func clip(s string) string {
-	if utf8.RuneCountInString(s) <= shown {
-		return s
+func clip(s string) string { return clipTo(s, shown) }
+
+func clipTo(s string, most int) string {
+	for at := range s {
+		if most--; most < 0 {
+			return s[:at] + "…"
+		}
 	}
-	return string([]rune(s)[:shown]) + "…"
+	return s
 }
 
-// oneLine shows a path, which may hold keys of the writer's choice.
-func oneLine(path string) string {
-	quoted := strconv.Quote(clip(path))
+// OneLine returns what somebody wrote as it may be told back: up to most characters of it, and what cannot be printed escaped.
+func OneLine(s string, most int) string {
+	quoted := strconv.Quote(clipTo(s, most))
 	return quoted[1 : len(quoted)-1]
 }
 

@@ -48,7 +48,7 @@ func (f form) judge(s string) (problem, fix string) {
 			return problem, better
 		}
 	}
-	switch near := nearest(s, f.names); {
+	switch near := Nearest(s, f.names); {
 	case near != "":
 		fix = "did you mean " + near + "?"
 	case f.like != "":

@@ -2,9 +2,10 @@ package document
 
 import "strings"
 
-// nearest returns the known name that was most likely meant, or nothing. Case, dashes and underscores do not count: serviceName is service_name.
-func nearest(wrong string, known []string) string {
-	if len(wrong) > 64 {
+// Nearest returns the known name that was most likely meant by a wrong one, or nothing. Case, dashes, underscores and full stops do not count: serviceName is
+// service_name. A few letters may be wrong, and the beginning or the end of a name may stand for it.
+func Nearest(wrong string, known []string) string {
+	if len(wrong) > 200 {
 		return ""
 	}
 	bare := func(s string) string {
@@ -16,15 +17,20 @@ func nearest(wrong string, known []string) string {
 		least = 1 + max(2, len(w)/4)
 	}
 	for _, k := range known {
-		if d := distance(w, bare(k)); d < least {
+		b := bare(k)
+		if d := distance(w, b); d < least && d < len(b) {
 			best, least = k, d
 		}
 	}
-	if best != "" || len(w) < 3 {
+	if best != "" {
 		return best
 	}
 	for _, k := range known {
-		if b := bare(k); strings.Contains(b, w) || strings.Contains(w, b) { // version for latest_version
+		long, short := w, bare(k)
+		if len(long) < len(short) {
+			long, short = short, long
+		}
+		if len(short) > 2 && (strings.HasPrefix(long, short) || strings.HasSuffix(long, short)) { // version for latest_version
 			return k
 		}
 	}

@@ -41,7 +41,7 @@ func (p *Places) At(field string) Position {
 // Mismatch is a fault at the place of a field, for those who compare a document with something else. See [Fault] for how the texts read.
 func (p *Places) Mismatch(field, rule, problem, fix string) Fault {
 	at := p.At(field)
-	return Fault{Rule: rule, Line: at.Line, Column: at.Column, Field: oneLine(field), Problem: problem, Fix: fix}
+	return Fault{Rule: rule, Line: at.Line, Column: at.Column, Field: OneLine(field, shown), Problem: problem, Fix: fix}
 }
 
 func (p *Places) keep(places Places) { *p = places }

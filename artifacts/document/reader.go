@@ -28,7 +28,7 @@ func (r *reader) fault(rule string, at Position, field, problem, fix string) {
 		r.more = true
 		return
 	}
-	r.faults = append(r.faults, Fault{Rule: string(r.kind) + "." + rule, Line: at.Line, Column: at.Column, Field: oneLine(field), Problem: problem, Fix: fix})
+	r.faults = append(r.faults, Fault{Rule: string(r.kind) + "." + rule, Line: at.Line, Column: at.Column, Field: OneLine(field, shown), Problem: problem, Fix: fix})
 }
 
 // refuse is fault for a spot that is a field's.
@@ -68,7 +68,7 @@ func (r *reader) section(path string, n *yaml.Node, fields []field) {
 	r.pairs(path, n, func(at string, name, value *yaml.Node) {
 		if !slices.Contains(known, name.Value) {
 			fix := "write one of " + list(known) + ", or remove it"
-			if near := nearest(name.Value, known); near != "" {
+			if near := Nearest(name.Value, known); near != "" {
 				fix = "did you mean " + near + "?"
 			}
 			r.fault("key.unknown", position(name), at, "is no key of this document", fix)

@@ -2,8 +2,8 @@ package intake
 
 import (
 	"errors"
-	"fmt"
 
+	"github.com/entrepot/entrepot/artifacts/document"
 	"github.com/entrepot/entrepot/registry"
 )
 
@@ -19,12 +19,5 @@ func invalid(repo, what, value, hint string) error {
 	return refused(registry.ManifestInvalid, repo, what, value, hint)
 }
 
-// clip shortens what somebody sent, and escapes what cannot be printed.
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	quoted := fmt.Sprintf("%q", s)
-	return quoted[1 : len(quoted)-1]
-}
+// clip is what somebody sent, as it is told back.
+func clip(s string) string { return document.OneLine(s, 200) }

@@ -4,8 +4,9 @@
 set -eu
 
 key='@key@'
-keyring=/etc/apt/keyrings/entrepot.asc
-sources=/etc/apt/sources.list.d/entrepot-@suite@.sources
+keyring=/etc/apt/keyrings/entrepot-@host@.asc
+sources=/etc/apt/sources.list.d/entrepot-@host@_@suite@.sources
+former=/etc/apt/sources.list.d/entrepot-@suite@.sources
 root=${DESTDIR:-}
 
 fail() {
@@ -44,10 +45,15 @@ main() {
 		URIs: @base@
 		Suites: @suite@
 		Components: @components@
-		Signed-By: /etc/apt/keyrings/entrepot.asc
+		Signed-By: /etc/apt/keyrings/entrepot-@host@.asc
 	END
 	put "$work/key" "$keyring"
 	put "$work/sources" "$sources"
+	# This script once called it so. Apt wants no source twice.
+	if grep -qxF 'URIs: @base@' "$root$former" 2>/dev/null; then
+		rm -f "$root$former"
+		echo "entrepot: $root$former is removed"
+	fi
 	echo 'entrepot: next, run apt-get update'
 }
 

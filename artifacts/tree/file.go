@@ -38,9 +38,7 @@ func (t *Tree) send(w http.ResponseWriter, r *http.Request, c door.Call, repo st
 	h.Set("Etag", `"`+string(i.digest)+`"`)
 	h.Set("Cache-Control", caching(c, !i.document))
 	describeDigest(h, i.digest)
-	out := &served{ResponseWriter: w}
-	http.ServeContent(out, r, "", i.modified, content)
-	return out.outcome(r, i.path+" of "+repo)
+	return door.ServeContent(w, r, i.path+" of "+repo, i.modified, content)
 }
 
 // describe says what a file is. It is a stranger's: no browser shall take it for a page of ours, or run it.

@@ -56,9 +56,7 @@ func (t *Tree) sendImage(w http.ResponseWriter, r *http.Request, c door.Call, in
 	h.Set("Etag", `"tar-`+a.tag+`"`)
 	content := a.stream(r.Context())
 	defer content.drop()
-	out := &served{ResponseWriter: w}
-	http.ServeContent(out, r, "", i.modified, content)
-	return out.outcome(r, i.path+" of "+in.component)
+	return door.ServeContent(pieces{w}, r, i.path+" of "+in.component, i.modified, content)
 }
 
 // imageEntry describes an image.tar, as far as that can be done without unpacking.

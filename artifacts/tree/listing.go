@@ -88,8 +88,7 @@ func (t *Tree) show(w http.ResponseWriter, r *http.Request, c door.Call, l Listi
 	if l.Next != "" {
 		h.Set("Link", "<"+nextPage(l.Next, c.Query.Get("format"))+`>; rel="next"`)
 	}
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body.Bytes()))
-	return nil
+	return door.ServeContent(w, r, "the listing of "+l.Path, time.Time{}, bytes.NewReader(body.Bytes()))
 }
 
 // nextPage is the address of the rest of a folder, from the folder.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"sort"
 )
 
@@ -54,6 +55,21 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 	s.moved(int64(n))
 	return n, err
+}
+
+// pieces is the answer that a stream is copied to: it has the stream send itself.
+type pieces struct{ http.ResponseWriter }
+
+func (p pieces) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+func (p pieces) ReadFrom(src io.Reader) (int64, error) {
+	to, ok := p.ResponseWriter.(io.ReaderFrom)
+	if bound, bounded := src.(*io.LimitedReader); ok && bounded {
+		if s, ok := bound.R.(*stream); ok {
+			return s.sendTo(to, bound)
+		}
+	}
+	return io.Copy(p.ResponseWriter, src)
 }
 
 // sendTo sends as much as the bound allows, and takes that from it. It hands on what lies in a file as that file, bounded, which is what a server sends by

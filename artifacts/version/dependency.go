@@ -127,8 +127,10 @@ func checkOperator(operator, s string) string {
 }
 
 // cut shortens what is shown in a message.
-func cut(s string) string {
-	const most = 40
+func cut(s string) string { return cutTo(s, 40) }
+
+// cutTo leaves so many bytes, and cuts no character in two.
+func cutTo(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}

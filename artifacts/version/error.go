@@ -17,12 +17,8 @@ func (e *Error) Error() string { return fmt.Sprintf("%q: %s", e.Text, strings.Jo
 
 // wrong makes an error of faults, each of them once, or nil of none.
 func wrong(text string, faults ...string) error {
-	const most = 80
 	if len(faults) == 0 {
 		return nil
-	}
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
 	var once []string
 	for _, fault := range faults {
@@ -30,5 +26,5 @@ func wrong(text string, faults ...string) error {
 			once = append(once, fault)
 		}
 	}
-	return &Error{Text: text, Faults: once}
+	return &Error{Text: cutTo(text, 80), Faults: once}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/registry/api"
 	"github.com/entrepot/entrepot/registry/upstream"
+	"github.com/entrepot/entrepot/registry/upstream/mirror"
 	"github.com/entrepot/entrepot/storage/kv"
 )
 
@@ -24,6 +25,7 @@ type components struct {
 	index   kv.DB
 	keys    *suite.Keys
 	through *upstream.Through // nil: no other registry is seen through this one
+	mirrors *mirror.Mirrors   // nil: nothing is mirrored
 	url     string
 	log     *slog.Logger
 }
@@ -48,17 +50,17 @@ func openComponents(c Config, index kv.DB, service string, log *slog.Logger) (*c
 // registryRoutes are those of the distribution API, with what components add to it.
 func (k *components) registryRoutes(c Config, reg *registry.Registry) ([]door.Route, error) {
 	var source registry.Source = artifacts.Source{Registry: reg, Catalog: k.catalog}
-	closed := artifacts.Reserved
-	through, err := openUpstreams(c, reg, source, k.index, k.log)
+	closed, pulled := artifacts.Reserved, reg.Pulled
+	through, err := k.openUpstreams(c, reg, source)
 	if err != nil {
 		return nil, err
 	}
 	if k.through = through; through != nil {
-		source = through
+		source, pulled = through, through.Pulled
 		closed = func(repo string) error { return cmp.Or(artifacts.Reserved(repo), through.Closed(repo)) }
 	}
 	return api.Routes(api.Config{
-		Registry: reg, Source: source, Fetches: through != nil, NoDeletes: !c.Deletes, Scratch: artifacts.Scratch,
+		Registry: reg, Source: source, Fetches: through != nil, Pulled: pulled, NoDeletes: !c.Deletes, Scratch: artifacts.Scratch,
 		Moves: artifacts.Tags{Catalog: k.catalog}, Closed: closed,
 		Needs: func(repo, tag string) rights.Action {
 			if artifacts.Governed(repo, tag) {

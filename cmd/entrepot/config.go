@@ -3,6 +3,8 @@ package main
 import (
 	_ "embed"
 	"time"
+
+	"github.com/entrepot/entrepot/registry"
 )
 
 // source is this file. `config example` prints the sentences above the fields below, so the example cannot say anything else.
@@ -36,8 +38,14 @@ type Config struct {
 	// Other registries that are pulled through this one: docker.io/library/alpine is what docker.io calls library/alpine.
 	Upstreams []UpstreamEntry `yaml:"upstreams"`
 
+	// What is copied from upstreams into this registry on a schedule, so that it is here before anybody pulls, and stays when the upstream goes.
+	Mirror []MirrorEntry `yaml:"mirror"`
+
 	// Components: how their documents are judged, and what their apt suites are like.
 	Artifacts Artifacts `yaml:"artifacts"`
+
+	// When content goes that nothing names any more.
+	GC GC `yaml:"gc"`
 
 	// How much, and how long.
 	Limits Limits `yaml:"limits"`
@@ -189,6 +197,33 @@ type UpstreamEntry struct {
 	// Ask nothing: what is kept is all there is.
 	Offline bool `yaml:"offline"`
 }
+
+// MirrorEntry is a repository that is copied here.
+type MirrorEntry struct {
+	// The repository, an upstream's name first, as docker.io/library/alpine. Each has one entry at most.
+	Repository string `yaml:"repository"`
+
+	// The tags, as latest or 3.* (* stands for anything, ? for a character). Empty, with no versions either, means all.
+	Tags []string `yaml:"tags"`
+
+	// Besides, those tags that are versions for which all of this holds, as >=3.18 <4. Operators are those of dependencies: >=, >, <=, <, =, !=, ~ and ^.
+	Versions string `yaml:"versions"`
+
+	// Of the tags that versions names only so many, the newest. 0 means all.
+	Last int `yaml:"last"`
+
+	// Of an index only the images for these, as linux/amd64 or linux/arm/v7. Empty means all.
+	Platforms []string `yaml:"platforms"`
+
+	// Also what refers to it: signatures, SBOMs, attestations, and what refers to those.
+	Referrers bool `yaml:"referrers"`
+
+	// How often, 1m or longer; 0s means only by hand (entrepot mirror run).
+	Every time.Duration `yaml:"every"`
+}
+
+// preset gives an entry what holds for what is not said.
+func (e *MirrorEntry) preset() { e.Referrers, e.Every = true, 24*time.Hour }
 
 // Artifacts says how components are judged.
 type Artifacts struct {
@@ -353,6 +388,18 @@ type LDAPDirectory struct {
 	GroupAttribute string `yaml:"groupAttribute"`
 }
 
+// GC says when content goes that nothing names any more. It goes while the registry serves.
+type GC struct {
+	// How often it is looked for. 0s: never.
+	Every time.Duration `yaml:"every"`
+
+	// For how long content is let be since it was pushed or a client was told that it is there: longer than a push takes.
+	Grace time.Duration `yaml:"grace"`
+
+	// For how long what is to go waits, in case that somebody wants it after all.
+	Delay time.Duration `yaml:"delay"`
+}
+
 // Limits bound what one client can take.
 type Limits struct {
 	// The largest manifest that is accepted.
@@ -393,6 +440,7 @@ func defaultConfig() Config {
 			StaleBuild: 30 * 24 * time.Hour,
 			Apt:        Apt{Algorithm: "ed25519"},
 		},
+		GC: GC{Every: registry.DefaultSweepEvery, Grace: registry.DefaultGrace, Delay: registry.DefaultDoomed},
 		Limits: Limits{
 			ManifestBytes: 4 << 20,
 			UploadTTL:     24 * time.Hour,

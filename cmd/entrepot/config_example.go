@@ -73,6 +73,10 @@ func sampleConfig() Config {
 		Name: "docker.io", URLs: []string{"https://registry-1.docker.io"}, Username: "robot", PasswordFile: "/etc/entrepot/hub.secret", TagTTL: 5 * time.Minute,
 		Allow: []string{"library/*"},
 	}}
+	c.Mirror = []MirrorEntry{{
+		Repository: "docker.io/library/alpine", Tags: []string{"latest"}, Versions: ">=3.18 <4", Last: 5, Platforms: []string{"linux/amd64", "linux/arm64"},
+		Referrers: true, Every: 6 * time.Hour,
+	}}
 	c.Artifacts.BaseImages = []string{"python:3.*-alpine", "registry.example.com/base/*"}
 	c.Artifacts.RequiredLabels = []string{"org.opencontainers.image.revision"}
 	c.Artifacts.Rules = map[string]string{"manifest.base_image.denied": "warn", "version.ownership.missing": "off"}

@@ -50,6 +50,15 @@ func (k key) entry(i int) key {
 	return key{path: k.path + "[" + strconv.Itoa(i) + "]", owner: k.owner, field: k.field, value: k.value.Index(i)}
 }
 
+// unread returns what an entry of a list is before anything was read into it.
+func unread(entry reflect.Type) reflect.Value {
+	v := reflect.New(entry)
+	if e, ok := v.Interface().(interface{ preset() }); ok {
+		e.preset()
+	}
+	return v.Elem()
+}
+
 // variables lists every key below a section that a variable can set.
 func (k key) variables() []key {
 	var all []key

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -87,9 +88,9 @@ func (p *printer) entry(k key, indent string) {
 	if explain {
 		p.told[kind] = true
 	}
-	lead, inner := indent+"- ", indent
+	lead, inner, plain := indent+"- ", indent, unread(k.value.Type())
 	for _, child := range k.keys() {
-		if !explain && child.value.IsZero() {
+		if !explain && reflect.DeepEqual(child.value.Interface(), plain.FieldByName(child.field).Interface()) {
 			continue
 		}
 		if explain {

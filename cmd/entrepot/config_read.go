@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -176,6 +177,7 @@ func (r *reader) list(k key, n *yaml.Node) {
 	outer := r.base
 	for i, value := range n.Content {
 		e := k.entry(i)
+		e.value.Set(unread(e.value.Type()))
 		if !r.spend(e.path, value) {
 			return
 		}
@@ -233,9 +235,11 @@ func (r *reader) value(k key, n *yaml.Node) {
 	}
 	// A quoted "true" is text, and 5000 where text is wanted is a number: neither is what was meant.
 	_, isBytes := k.value.Interface().(Bytes)
+	_, isInt := k.value.Interface().(int)
+	_, isDuration := k.value.Interface().(time.Duration)
 	fits := n.Kind == yaml.ScalarNode && (n.Tag == "!!str" && k.wants() != "true or false" ||
 		n.Tag == "!!bool" && k.wants() == "true or false" ||
-		n.Tag == "!!int" && isBytes)
+		n.Tag == "!!int" && (isBytes || isInt || isDuration && n.Value == "0"))
 	if !fits {
 		r.refuse(k.path, n, " is %s, but it takes %s", describe(n), k.wants())
 		return

@@ -173,7 +173,7 @@ func TestConfig_refuses(t *testing.T) {
 			`config.yml:3: not YAML: did not find expected alphabetic or numeric character; a value that begins with * needs quotes, as in "**"`},
 		{"a variable that is no YAML", "", "ENTREPOT_AUTH_LDAP=- url: a\n  b", "ENTREPOT_AUTH_LDAP: not YAML: line 2: …"},
 		{"a variable of two documents", "", "ENTREPOT_AUTH_LDAP=[]\n---\n[]", "ENTREPOT_AUTH_LDAP: a second document begins; there is room for one only"},
-		{"a variable for an entry", "", "ENTREPOT_AUTH_GRANTS[0]_ROLE=admin", "ENTREPOT_AUTH_GRANTS[0]_ROLE: unknown variable"},
+		{"a variable for an entry", "", "ENTREPOT_AUTH_GRANTS[0]_ROLE=admin", "ENTREPOT_AUTH_GRANTS[0]_ROLE: unknown variable; did you mean ENTREPOT_AUTH_GRANTS?"},
 		{"a secret for a file", "", "ENTREPOT_AUTH_OIDC=[{name: a, issuer: https://a.example.com, clientID: a, clientSecret: geheim}]",
 			"ENTREPOT_AUTH_OIDC: unknown key auth.oidc[0].clientSecret; did you mean clientSecretFile?"},
 	} {

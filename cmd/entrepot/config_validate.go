@@ -41,6 +41,7 @@ func (c Config) faults() faults {
 	}
 	j.auth(c.Auth)
 	j.upstreams(c.Upstreams)
+	j.mirrors(mirrorEntries(c.Mirror), c.Upstreams)
 	j.artifacts(c.Artifacts)
 	if b := c.Limits.ManifestBytes; b < 1<<10 || b > 64<<20 {
 		j.wrong("limits.manifestBytes", "%v is not between 1KiB and 64MiB; manifests are held in memory", b)
@@ -51,6 +52,9 @@ func (c Config) faults() faults {
 		least time.Duration
 	}{
 		{"limits.uploadTTL", c.Limits.UploadTTL, time.Second},
+		{"gc.every", c.GC.Every, 0},
+		{"gc.grace", c.GC.Grace, time.Second},
+		{"gc.delay", c.GC.Delay, time.Second},
 		{"limits.drain", c.Limits.Drain, 0},
 		{"limits.stall", c.Limits.Stall, time.Second},
 	} {

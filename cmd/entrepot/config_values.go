@@ -93,6 +93,12 @@ func (k key) setText(s string) error {
 			return fmt.Errorf("%q is neither true nor false", s)
 		}
 		k.value.SetBool(s == "true")
+	case int:
+		n, err := strconv.ParseInt(s, 10, 32)
+		if err != nil || n < 0 {
+			return fmt.Errorf("%q is not a number from 0 on; write it like 5", s)
+		}
+		k.value.SetInt(n)
 	case Bytes:
 		b, err := parseBytes(s)
 		if err != nil {
@@ -134,6 +140,8 @@ func (k key) wants() string {
 	switch k.value.Type() {
 	case reflect.TypeFor[bool]():
 		return "true or false"
+	case reflect.TypeFor[int]():
+		return "a number like 5"
 	case reflect.TypeFor[Bytes]():
 		return "a size like 4MiB"
 	case reflect.TypeFor[time.Duration]():

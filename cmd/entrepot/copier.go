@@ -154,7 +154,7 @@ func (c *copier) need(p *plan, d ocispec.Descriptor) {
 
 // write writes a manifest, with its tag if it gets one, and tells of it.
 func (c *copier) write(ctx context.Context, s step, tag, told string) error {
-	err := c.again(ctx, func() error {
+	err := again(ctx, func() error {
 		if s.listed || tag != "" {
 			return c.to.Publish(ctx, s.desc, s.content, tag)
 		}
@@ -171,7 +171,7 @@ func (c *copier) write(ctx context.Context, s step, tag, told string) error {
 func (c *copier) blob(ctx context.Context, d ocispec.Descriptor) error {
 	t := c.progress.begin(d)
 	outcome := ""
-	err := c.again(ctx, func() (err error) {
+	err := again(ctx, func() (err error) {
 		t.restart()
 		outcome, err = c.bring(ctx, d, t)
 		return err
@@ -222,7 +222,7 @@ func (c *copier) bring(ctx context.Context, d ocispec.Descriptor, t *transfer) (
 }
 
 // again repeats do a bounded number of times while its fault may pass.
-func (c *copier) again(ctx context.Context, do func() error) error {
+func again(ctx context.Context, do func() error) error {
 	wait := 200 * time.Millisecond
 	for n := 1; ; n++ {
 		err := do()

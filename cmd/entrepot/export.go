@@ -243,7 +243,7 @@ func (e *exporter) file(ctx context.Context, dir string, entry tree.Entry) error
 	there, err := e.has(name, entry)
 	if err == nil && !there {
 		var n int64
-		err = new(copier).again(ctx, func() (err error) {
+		err = again(ctx, func() (err error) {
 			n, err = e.fetch(ctx, name, entry)
 			return err
 		})

@@ -53,6 +53,7 @@ var verbs = []func(*app) *cobra.Command{
 	debVerb,
 	exportVerb,
 	indexVerb,
+	mirrorVerb,
 	auditVerb,
 	loginVerb,
 	logoutVerb,

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -65,9 +65,19 @@ func componentAt(args []string, server string) (r componentRef, place artifacts.
 
 // move asks for a move and says what has come of it.
 func (a *app) move(cmd *cobra.Command, c *client, r componentRef, place artifacts.Place, path string, asked moveOrder, output, doing string) error {
-	before := c.lastMove(cmd.Context(), r, place)
+	body, err := json.Marshal(asked)
+	if err != nil {
+		return err
+	}
 	var raw json.RawMessage
-	if err := c.ask(cmd.Context(), http.MethodPost, r.server, componentsAPI+path, nil, asked, &raw); err != nil {
+	already := false // it was so before
+	if err := c.exchange(cmd.Context(), http.MethodPost, r.server, componentsAPI+path, nil, "application/json", body, func(res *http.Response) error {
+		already = res.StatusCode == http.StatusOK
+		if err := readJSON(io.LimitReader(res.Body, answerLimit), &raw); err != nil {
+			return fmt.Errorf("%s answered something else than was asked for: %w", r.server, err)
+		}
+		return nil
+	}); err != nil {
 		return explainAll(err, "%s", doing)
 	}
 	if output != asTable {
@@ -77,30 +87,15 @@ func (a *app) move(cmd *cobra.Command, c *client, r componentRef, place artifact
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return explain(err, "%s", doing)
 	}
-	if m.ID == before {
-		fmt.Fprintf(a.stdout, "%s at %s: %s already, since %s by %s\n", printable(m.Component), m.Place, printable(orNothing(m.To)), when(m.When, "-"), printable(m.By))
+	if already {
+		fmt.Fprintf(a.stdout, "%s at %s: %s already, since %s by %s\n", printable(m.Component), place, printable(orNothing(m.To)), when(m.When, "-"), printable(m.By))
 		return nil
 	}
-	fmt.Fprintf(a.stdout, "%s at %s: %s → %s\n", printable(m.Component), m.Place, printable(orNothing(m.From)), printable(orNothing(m.To)))
+	fmt.Fprintf(a.stdout, "%s at %s: %s → %s\n", printable(m.Component), place, printable(orNothing(m.From)), printable(orNothing(m.To)))
 	for _, f := range m.Findings {
 		fmt.Fprintf(a.stdout, "  let pass: %s\n", oneLine(f))
 	}
 	return nil
-}
-
-// lastMove is the id of the move that made a place what it is, so that a move that changes nothing is known by its id; empty: nobody may know.
-func (c *client) lastMove(ctx context.Context, r componentRef, place artifacts.Place) string {
-	var p page
-	if c.get(ctx, r.server, r.path()+"/deployed", nil, &p) != nil {
-		return "" // what is wrong is said of the move itself
-	}
-	all, _ := entries[artifacts.Deployed](p.Items)
-	for _, d := range all {
-		if d.Place == place {
-			return d.Move
-		}
-	}
-	return ""
 }
 
 func orNothing(version string) string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -92,7 +93,8 @@ func yamlOf(d *json.Decoder) (*yaml.Node, error) {
 		return n, err
 	case string:
 		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
-		if elsewhere.MatchString(value) {
+		// As a block, text that ends with empty lines would have the output end with them, too.
+		if elsewhere.MatchString(value) || value == "\n" || strings.HasSuffix(value, "\n\n") {
 			n.Style = yaml.DoubleQuotedStyle
 		}
 		return n, nil

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"reflect"
+	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -47,6 +49,26 @@ e: |-
 	}
 	if !reflect.DeepEqual(got, meant) {
 		t.Errorf("it is read as %v; want %v", got, meant)
+	}
+}
+
+func TestPrintAs_yaml_ends_in_one_newline(t *testing.T) {
+	for _, value := range []any{"", "a", "a\n", "a\n\n", "a\nb\n\n\n", "\n", "\n\n", []string{}, []string{"a\n\n"}, map[string]string{}, map[string]string{"a": "b\n\n"}, nil} {
+		text, err := rawJSON(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := (&app{stdout: &out}).printAs(asYAML, text); err != nil {
+			t.Fatal(err)
+		}
+		if s := out.String(); !strings.HasSuffix(s, "\n") || strings.HasSuffix(s, "\n\n") {
+			t.Errorf("%s is printed as %q, want one newline at its end", text, s)
+		}
+		var got, meant any
+		if err := errors.Join(yaml.Unmarshal(out.Bytes(), &got), json.Unmarshal(text, &meant)); err != nil || !reflect.DeepEqual(got, meant) {
+			t.Errorf("%s is read as %#v, %v", text, got, err)
+		}
 	}
 }
 

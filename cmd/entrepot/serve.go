@@ -23,6 +23,7 @@ import (
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/registry/api"
+	"github.com/entrepot/entrepot/registry/manage"
 )
 
 func serveVerb(a *app) *cobra.Command {
@@ -138,7 +139,10 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 	if err != nil {
 		return nil, err
 	}
-	routes = slices.Concat(routes, s.authority.routes(), s.components.routes(s.registry))
+	if s.components.mirrors, err = openMirrors(c, s.components.through, s.registry, s.store.index, s.log); err != nil {
+		return nil, err
+	}
+	routes = slices.Concat(routes, s.authority.routes(), s.components.routes(s.registry), manage.Routes(manage.Config{Mirrors: s.components.mirrors, Stopping: s.stopping}))
 	var handler http.Handler = door.New(at, routes...)
 	if through := s.components.through; through != nil {
 		names := api.Names{Known: through.Known, Here: func(r *http.Request, repo string) bool {
@@ -179,6 +183,12 @@ func (s *server) run(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { s.registry.Run(work) })
 	background.Go(func() { s.components.catalog.Run(work) })
+	if through := s.components.through; through != nil {
+		background.Go(func() { through.Run(work) })
+	}
+	if s.components.mirrors != nil {
+		background.Go(func() { s.components.mirrors.Run(work) })
+	}
 	background.Go(func() { s.authority.run(work, s.file) })
 	served := make(chan error, 1)
 	go func() {

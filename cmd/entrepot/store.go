@@ -67,7 +67,12 @@ func (s *store) close() error {
 
 // registryConfig is how c and the store make a registry.
 func (s *store) registryConfig(c Config, log *slog.Logger) registry.Config {
+	every := c.GC.Every
+	if every == 0 {
+		every = -1 // never
+	}
 	return registry.Config{
+		Grace: c.GC.Grace, Doomed: c.GC.Delay, SweepEvery: every,
 		Blobs: s.blobs, Index: s.index, Uploads: s.uploads,
 		ManifestBytes: int64(c.Limits.ManifestBytes), UploadTTL: c.Limits.UploadTTL,
 		Log: log,

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -12,14 +11,13 @@ import (
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/registry/upstream"
 	"github.com/entrepot/entrepot/registry/upstream/remote"
-	"github.com/entrepot/entrepot/storage/kv"
 )
 
 // defaultTagTTL is for how long nobody asks an upstream again what a tag names.
 const defaultTagTTL = 5 * time.Minute
 
 // openUpstreams returns the registry with those that are pulled through it; nil if there are none. Nothing is asked of them yet, so that they may be down.
-func openUpstreams(c Config, reg *registry.Registry, below registry.Source, index kv.DB, log *slog.Logger) (*upstream.Through, error) {
+func (k *components) openUpstreams(c Config, reg *registry.Registry, below registry.Source) (*upstream.Through, error) {
 	if len(c.Upstreams) == 0 {
 		return nil, nil
 	}
@@ -38,7 +36,7 @@ func openUpstreams(c Config, reg *registry.Registry, below registry.Source, inde
 		}
 		r, err := remote.New(remote.Config{
 			Name: entry.Name, URLs: entry.URLs, Credentials: credentials, Realms: entry.Realms, CA: entry.CA,
-			Bandwidth: int64(entry.Bandwidth), Connections: entry.Connections, ManifestBytes: int64(c.Limits.ManifestBytes), Log: log,
+			Bandwidth: int64(entry.Bandwidth), Connections: entry.Connections, ManifestBytes: int64(c.Limits.ManifestBytes), Log: k.log,
 		})
 		if err != nil {
 			return nil, err
@@ -50,10 +48,13 @@ func openUpstreams(c Config, reg *registry.Registry, below registry.Source, inde
 		}
 		all = append(all, upstream.Upstream{
 			Remote: r, TagTTL: cmp.Or(entry.TagTTL, defaultTagTTL), StaleFor: entry.StaleFor, Allow: entry.Allow, Deny: entry.Deny,
-			MinAge: entry.MinAge, Pins: pins, Writable: entry.Writable, Offline: entry.Offline,
+			MinAge: entry.MinAge, MaxBytes: int64(entry.MaxBytes), Pins: pins, Writable: entry.Writable, Offline: entry.Offline,
 		})
 	}
-	return upstream.New(upstream.Config{Local: reg, Below: below, Index: index, Upstreams: all, Log: log})
+	return upstream.New(upstream.Config{
+		Local: reg, Below: below, Index: k.index, Upstreams: all, Log: k.log,
+		Keeps: func(repo, tag string) bool { return k.mirrors != nil && k.mirrors.Keeps(repo, tag) },
+	})
 }
 
 // measureUpstreams adds what is known of upstreams to the measurements.
@@ -81,5 +82,13 @@ func measureUpstreams(to prometheus.Registerer, through *upstream.Through) {
 					return -1
 				}),
 		)
+		if _, counted := through.Kept(r.Name()); counted {
+			to.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "entrepot_upstream_kept_bytes", ConstLabels: labels,
+				Help: "Bytes that are kept of an upstream that has a bound, about."},
+				func() float64 {
+					kept, _ := through.Kept(r.Name())
+					return float64(kept)
+				}))
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -200,7 +201,7 @@ func (a *app) validate(ctx context.Context, c *client, server, file string, said
 func (c *client) validate(ctx context.Context, server string, kind document.Kind, text []byte, q url.Values) ([]artifacts.Finding, error) {
 	found := verdict{}
 	err := c.exchange(ctx, http.MethodPost, server, componentsAPI+"/validate/"+string(kind), q, "application/yaml", text, func(res *http.Response) error {
-		return readJSON(res.Body, &found)
+		return readJSON(io.LimitReader(res.Body, answerLimit), &found)
 	})
 	if d, ok := detailOf(err); ok && isStatus(err, http.StatusUnprocessableEntity) && len(d.Findings) > 0 {
 		return d.Findings, nil

@@ -4,7 +4,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
-	"strings"
 
 	"github.com/entrepot/entrepot/artifacts"
 	"github.com/entrepot/entrepot/artifacts/document"
@@ -12,8 +11,7 @@ import (
 	repositories "github.com/entrepot/entrepot/registry"
 )
 
-// judgeAlone judges a document without a server, where no group and no configuration has said how grave its faults are: what is false is denied, and what
-// is missing is warned about.
+// judgeAlone judges a document without a server, where no group and no configuration has said how grave its faults are.
 func judgeAlone(kind document.Kind, text []byte) []artifacts.Finding {
 	parser := document.Parser{
 		Dependency: func(text string) error {
@@ -25,11 +23,7 @@ func judgeAlone(kind document.Kind, text []byte) []artifacts.Finding {
 	all := []artifacts.Finding{}
 	_, faults := parser.Parse(kind, text)
 	for _, f := range faults {
-		level := artifacts.Deny
-		if strings.HasSuffix(f.Rule, ".missing") && !document.Fatal(f.Rule) {
-			level = artifacts.Warn
-		}
-		all = append(all, artifacts.Finding{Level: level, Fault: f})
+		all = append(all, artifacts.Finding{Level: artifacts.DefaultLevel(f.Rule), Fault: f})
 	}
 	return all
 }

@@ -58,8 +58,18 @@ func (h *host) isSetUp(base, suite, curl string) {
 // rebase writes where the keyring lies, since this machine is a folder.
 func (h *host) rebase(suite string) {
 	h.t.Helper()
-	source := "etc/apt/sources.list.d/entrepot-" + suite + ".sources"
-	h.write(source, strings.Replace(h.read(source), "/etc/apt/keyrings", h.dir+"/etc/apt/keyrings", 1))
+	source := h.source(suite)
+	h.write(source, strings.Replace(h.read(source), "Signed-By: /etc/apt/keyrings", "Signed-By: "+h.dir+"/etc/apt/keyrings", 1))
+}
+
+// source is the file of the one registry that the host takes a suite from.
+func (h *host) source(suite string) string {
+	h.t.Helper()
+	found, err := filepath.Glob(filepath.Join(h.dir, "etc/apt/sources.list.d/entrepot-*_"+suite+".sources"))
+	if err != nil || len(found) != 1 {
+		h.t.Fatalf("%q are sources of %s, want one; %v", found, suite, err)
+	}
+	return strings.TrimPrefix(found[0], h.dir+"/")
 }
 
 // apt types a line that begins with apt-get, which must succeed and have nothing to complain of.

@@ -242,7 +242,7 @@ func TestComponentsRightsOfAptHosts(t *testing.T) {
 	}
 	login("apt-host", g.secrets["apt-host"])
 	h.isSetUp(root.base, "cloud-prod", curl)
-	lacking(t, h.read("etc/apt/sources.list.d/entrepot-cloud-prod.sources"), g.secrets["apt-host"])
+	lacking(t, h.read(h.source("cloud-prod")), g.secrets["apt-host"])
 	h.apt("update")
 	h.apt("install common-utils")
 	h.has("common-utils", "1.2.0")

@@ -27,6 +27,7 @@ type Config struct {
 	Registry  *registry.Registry
 	Source    registry.Source             // where content is pulled from; nil: Registry itself
 	Fetches   bool                        // the source fetches from elsewhere, and the journal is told for whom
+	Pulled    func(string, digest.Digest) // told of each manifest that is pulled, and from which repository; nil: Registry is
 	NoDeletes bool                        // every DELETE of content is answered 405
 	Scratch   func(repo, tag string) bool // whether a tag is one that whoever has set it may remove; nil: every tag is
 	Moves     Moves                       // knows the tags that say what is deployed; nil: there are none
@@ -56,6 +57,7 @@ type API struct {
 	needs    func(repo, tag string) auth.Action
 	closed   func(repo string) error
 	fetches  bool
+	pulled   func(repo string, d digest.Digest)
 }
 
 // reading is the context in which a request reads from the source.
@@ -68,7 +70,10 @@ func (a *API) reading(r *http.Request, c door.Call) context.Context {
 
 // Routes returns the table.
 func Routes(c Config) []door.Route {
-	a := &API{registry: c.Registry, source: c.Source, deletes: !c.NoDeletes, scratch: c.Scratch, moves: c.Moves, needs: c.Needs, closed: c.Closed, fetches: c.Fetches}
+	a := &API{registry: c.Registry, source: c.Source, deletes: !c.NoDeletes, scratch: c.Scratch, moves: c.Moves, needs: c.Needs, closed: c.Closed, fetches: c.Fetches, pulled: c.Pulled}
+	if a.pulled == nil {
+		a.pulled = c.Registry.Pulled
+	}
 	if a.closed == nil {
 		a.closed = func(string) error { return nil }
 	}

@@ -1,10 +1,6 @@
 package api
 
 import (
-	"errors"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -23,67 +19,7 @@ func (a *API) getBlob(w http.ResponseWriter, r *http.Request, c door.Call) error
 	}
 	defer content.Close()
 	describeBlob(w.Header(), info.Digest)
-	out := &served{ResponseWriter: w}
-	http.ServeContent(out, r, "", time.Time{}, content)
-	return out.outcome(r, info.Digest)
-}
-
-// served is an answer of [http.ServeContent], whose own words for errors are not ours: it keeps its 416 back, and tells whether all of the
-// content was sent.
-type served struct {
-	http.ResponseWriter
-	beyond bool  // the range asked for lies beyond the content
-	want   int64 // bytes announced
-	sent   int64
-	err    error
-}
-
-func (s *served) Unwrap() http.ResponseWriter { return s.ResponseWriter }
-
-func (s *served) WriteHeader(status int) {
-	if status == http.StatusRequestedRangeNotSatisfiable {
-		s.beyond = true
-		return
-	}
-	s.want, _ = strconv.ParseInt(s.Header().Get("Content-Length"), 10, 64)
-	s.ResponseWriter.WriteHeader(status)
-}
-
-func (s *served) Write(p []byte) (int, error) {
-	if s.beyond {
-		return len(p), nil
-	}
-	n, err := s.ResponseWriter.Write(p)
-	s.note(int64(n), err)
-	return n, err
-}
-
-func (s *served) ReadFrom(src io.Reader) (int64, error) {
-	n, err := s.ResponseWriter.(io.ReaderFrom).ReadFrom(src)
-	s.note(n, err)
-	return n, err
-}
-
-func (s *served) note(n int64, err error) {
-	s.sent += n
-	if s.err == nil {
-		s.err = err
-	}
-}
-
-// outcome is nil when everything was sent, or when it is the client who left.
-func (s *served) outcome(r *http.Request, d digest.Digest) error {
-	if s.beyond {
-		return &door.Refusal{Answer: noSuchRange, Detail: map[string]string{"digest": string(d), "hint": "Content-Range tells the size"}}
-	}
-	var gone *net.OpError
-	if s.sent >= s.want || r.Method == http.MethodHead || r.Context().Err() != nil || errors.As(s.err, &gone) {
-		return nil
-	}
-	if s.err == nil {
-		s.err = io.ErrUnexpectedEOF
-	}
-	return fmt.Errorf("send blob %s: %d of %d bytes: %w", d, s.sent, s.want, s.err)
+	return door.ServeContent(w, r, "blob "+string(info.Digest), time.Time{}, content)
 }
 
 // headBlob tells of a blob (distribution-spec, "Checking if content exists in the registry"). Since a client may skip its upload because
@@ -95,7 +31,7 @@ func (a *API) headBlob(w http.ResponseWriter, r *http.Request, c door.Call) erro
 	}
 	if err := a.registry.Rely(r.Context(), info.Digest); registry.Code(err) == registry.Full {
 		c.Warn("that a client relies on a blob is not recorded", "digest", info.Digest, "err", err) // reading goes on without room
-	} else if err != nil {
+	} else if err != nil && !(a.fetches && registry.Code(err) == registry.BlobUnknown) { // what is still elsewhere cannot be swept away here
 		return err
 	}
 	h := w.Header()

@@ -35,20 +35,12 @@ var answers = map[string]door.Answer{
 }
 
 var (
-	brokenOff   = door.Answer{Status: 400, Code: "BLOB_UPLOAD_INVALID", Message: "the request's body broke off"}
-	tooSlow     = door.Answer{Status: 408, Code: "BLOB_UPLOAD_INVALID", Message: "the request's body stood still for too long"}
-	noSuchRange = door.Answer{Status: 416, Code: "UNSUPPORTED", Message: "the range lies beyond the content"}
+	brokenOff = door.Answer{Status: 400, Code: "BLOB_UPLOAD_INVALID", Message: "the request's body broke off"}
+	tooSlow   = door.Answer{Status: 408, Code: "BLOB_UPLOAD_INVALID", Message: "the request's body stood still for too long"}
 )
 
 // told is an endpoint whose errors are those that the door knows how to tell.
-func told(serve door.Endpoint) door.Endpoint {
-	return func(w http.ResponseWriter, r *http.Request, c door.Call) error {
-		if err := serve(w, r, c); err != nil {
-			return refusal(err)
-		}
-		return nil
-	}
-}
+func told(serve door.Endpoint) door.Endpoint { return serve.Telling(refusal) }
 
 // refusal tells the client what the registry's rules say. What is no refusal of theirs stays as it is.
 func refusal(err error) error {
@@ -63,7 +55,7 @@ func refusal(err error) error {
 			out = door.Answer{Status: http.StatusBadRequest, Code: rules.Code, Message: "the push was refused"}
 		}
 		// docker shows the message and nothing else.
-		if detail, ok := rules.Detail.(map[string]string); ok && detail["hint"] != "" && rules.Code == registry.Denied {
+		if detail, ok := rules.Detail.(map[string]string); ok && detail["hint"] != "" && (rules.Code == registry.Denied || rules.Code == registry.UpstreamDown) {
 			out.Message += ": " + detail["hint"]
 		}
 		refused := &door.Refusal{Answer: out, Detail: rules.Detail, Cause: rules.Err}

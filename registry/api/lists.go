@@ -30,7 +30,8 @@ func (a *API) getTags(w http.ResponseWriter, r *http.Request, c door.Call) error
 		return err
 	}
 	name, _ := json.Marshal(c.On)
-	return writePage(w, r, a.source.Tags(r.Context(), c.On, last), n, `{"name":`+string(name)+`,"tags":[`)
+	ctx, notes := registry.WithNotes(r.Context())
+	return writePage(w, r, a.source.Tags(ctx, c.On, last), n, `{"name":`+string(name)+`,"tags":[`, notes)
 }
 
 // getCatalog lists the repositories that the caller may pull from.
@@ -56,7 +57,7 @@ func (a *API) getCatalog(w http.ResponseWriter, r *http.Request, c door.Call) er
 			}
 		}
 	}
-	return writePage(w, r, visible, n, `{"repositories":[`)
+	return writePage(w, r, visible, n, `{"repositories":[`, &registry.Notes{})
 }
 
 // page reads n and last. No n means a full page of the largest size.
@@ -76,8 +77,8 @@ func page(c door.Call) (n int, last string, err error) {
 	return n, last, nil
 }
 
-// writePage writes up to n entries and, if there are more, the link to the next page.
-func writePage(w http.ResponseWriter, r *http.Request, entries iter.Seq2[string, error], n int, head string) error {
+// writePage writes up to n entries and, if there are more, the link to the next page. The notes are read when the entries were.
+func writePage(w http.ResponseWriter, r *http.Request, entries iter.Seq2[string, error], n int, head string, notes *registry.Notes) error {
 	body := append(make([]byte, 0, 4<<10), head...)
 	count, last, more := 0, "", false
 	for entry, err := range entries {
@@ -96,6 +97,7 @@ func writePage(w http.ResponseWriter, r *http.Request, entries iter.Seq2[string,
 		count++
 	}
 	h := w.Header()
+	warn(h, notes)
 	if more {
 		link(h, r, last, n)
 	}
@@ -134,7 +136,8 @@ func (a *API) getReferrers(w http.ResponseWriter, r *http.Request, c door.Call) 
 	body := append(make([]byte, 0, 16<<10), `{"schemaVersion":2,"mediaType":"`+ocispec.MediaTypeImageIndex+`","manifests":[`...)
 	count := 0
 	var before registry.Referrer
-	for referrer, err := range a.source.Referrers(r.Context(), c.On, digest.Digest(c.Last), kind, last) {
+	ctx, notes := registry.WithNotes(r.Context())
+	for referrer, err := range a.source.Referrers(ctx, c.On, digest.Digest(c.Last), kind, last) {
 		if err != nil {
 			return err
 		}
@@ -149,6 +152,7 @@ func (a *API) getReferrers(w http.ResponseWriter, r *http.Request, c door.Call) 
 		before = referrer
 		count++
 	}
+	warn(w.Header(), notes)
 	if kind != "" {
 		w.Header()["OCI-Filters-Applied"] = []string{"artifactType"}
 	}

@@ -23,6 +23,7 @@ func (a *API) getManifest(w http.ResponseWriter, r *http.Request, c door.Call) e
 	if err != nil {
 		return err
 	}
+	a.pulled(c.On, desc.Digest)
 	describe(w.Header(), desc)
 	warn(w.Header(), notes)
 	if notModified(w, r, desc.Digest) {

@@ -61,6 +61,9 @@ func absent(err error) bool {
 
 // refusal tells a client what its upstream said.
 func (t *Through) refusal(u *Upstream, repo string, err error) error {
+	if registry.Code(err) == registry.ManifestInvalid {
+		return unfit(u, repo, err)
+	}
 	var e *remote.Error
 	if err == nil || !errors.As(err, &e) {
 		return err
@@ -83,6 +86,20 @@ func (t *Through) refusal(u *Upstream, repo string, err error) error {
 		out.After = 10 * time.Second
 	}
 	return out
+}
+
+// unfit tells a client that what its upstream has is no manifest that is kept here. It is not the client who has sent that.
+func unfit(u *Upstream, repo string, err error) error {
+	hint := "what " + u.Remote.Name() + " has under this name is no manifest that is kept here"
+	var e *registry.Error
+	if errors.As(err, &e) {
+		if detail, ok := e.Detail.(map[string]any); ok {
+			if faults, ok := detail["faults"].([]string); ok {
+				hint += ": " + strings.Join(faults, "; ")
+			}
+		}
+	}
+	return &registry.Error{Code: registry.UpstreamDown, Detail: map[string]string{"name": repo, "upstream": u.Remote.Name(), "hint": hint}, Err: err, After: 10 * time.Second}
 }
 
 func (t *Through) blobRefusal(u *Upstream, repo string, d digest.Digest, err error) error {

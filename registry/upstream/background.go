@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -29,7 +30,15 @@ func (t *Through) Refresh(ctx context.Context, repo, tag string) (ocispec.Descri
 			return w.kept.Descriptor, err
 		}
 	}
-	if err := t.ask(ctx, here+" "+tag, func(ctx context.Context) error { return t.fetch(ctx, w) }); err != nil {
+	err := t.ask(ctx, here+" "+tag, func(ctx context.Context) error { return t.fetch(ctx, w) })
+	t.noteLimited(u, err)
+	var held *heldBack
+	switch {
+	case errors.As(err, &held) && w.kept != nil && w.digest == "":
+		return w.kept.Descriptor, nil // it goes on naming that
+	case held != nil:
+		return ocispec.Descriptor{}, held.refusal(w)
+	case err != nil:
 		return ocispec.Descriptor{}, t.refusal(u, here, err)
 	}
 	return t.local.Resolve(ctx, here, tag)

@@ -10,7 +10,7 @@ import (
 	"github.com/entrepot/entrepot/storage/blob"
 )
 
-// Blob tells of a blob.
+// Blob tells of a blob. One that is not here begins to come: whoever asks for it is about to get it, and nothing is told that could not be served.
 func (t *Through) Blob(ctx context.Context, repo string, d digest.Digest) (info blob.Info, err error) {
 	u, there, here := t.of(repo)
 	if u == nil {
@@ -22,16 +22,18 @@ func (t *Through) Blob(ctx context.Context, repo string, d digest.Digest) (info 
 	if info, err = t.local.Blob(ctx, here, d); err == nil || !absent(err) || u.Offline {
 		return info, err
 	}
-	if f := t.under(here, d); f != nil {
-		size, err := f.Size(ctx)
-		return blob.Info{Digest: d, Size: size}, t.refusal(u, here, err)
+	f := t.fill(ctx, u, there, here, d)
+	if f == nil {
+		return t.local.Blob(ctx, here, d) // it has just come
 	}
-	body, err := u.Remote.Blob(ctx, there, d, 0)
-	if err != nil {
-		return info, t.blobRefusal(u, here, d, err)
+	if u.Writable { // whoever pushes leaves out what is said to be here: then it must be
+		if err := f.Wait(ctx); err != nil {
+			return info, t.blobRefusal(u, here, d, err)
+		}
+		return t.local.Blob(ctx, here, d)
 	}
-	body.Close()
-	return blob.Info{Digest: d, Size: max(0, body.Size)}, nil
+	size, err := f.Size(ctx)
+	return blob.Info{Digest: d, Size: size}, t.blobRefusal(u, here, d, err)
 }
 
 // OpenBlob opens a blob, of which some may still be on its way.
@@ -61,13 +63,6 @@ func (t *Through) OpenBlob(ctx context.Context, repo string, d digest.Digest) (b
 	return t.local.OpenBlob(ctx, here, d)
 }
 
-// under returns the filling of a blob that is on its way, or nil.
-func (t *Through) under(here string, d digest.Digest) *registry.Filling {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.filling[here+" "+string(d)]
-}
-
 // fill returns the one filling of a blob that all who want it follow; nil: it is here by now.
 func (t *Through) fill(ctx context.Context, u *Upstream, there, here string, d digest.Digest) *registry.Filling {
 	name := here + " " + string(d)
@@ -89,6 +84,9 @@ func (t *Through) fill(ctx context.Context, u *Upstream, there, here string, d d
 		t.mu.Lock()
 		delete(t.filling, name)
 		t.mu.Unlock()
+		if size, known := f.Size(context.WithoutCancel(ctx)); err == nil && known == nil {
+			t.grown(u, size)
+		}
 		if err != nil {
 			t.log.Warn("a blob could not be fetched", "repo", here, "digest", d, "err", err)
 		}

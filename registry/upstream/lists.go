@@ -70,8 +70,11 @@ func (t *Through) tagsHere(ctx context.Context, u *Upstream, here, after string,
 	t.log.Warn("an upstream does not list its tags; those that are kept are listed", "repo", here, "err", err)
 	t.stale.Add(1)
 	registry.Note(ctx, "tags that are kept are listed, for "+u.Remote.Name()+" does not answer now")
-	for tag, err := range t.local.Tags(ctx, here, after) {
-		if !yield(tag, err) {
+	for tag, kept := range t.local.Tags(ctx, here, after) {
+		if registry.Code(kept) == registry.NameUnknown {
+			kept = t.refusal(u, here, err) // nothing is kept: nobody here knows whether there is something
+		}
+		if !yield(tag, kept) {
 			return
 		}
 	}
@@ -203,10 +206,21 @@ func (t *Through) listed(ctx context.Context, u *Upstream, there, here string, s
 	case errors.Is(err, remote.ErrDenied):
 		return nil, t.refusal(u, here, err)
 	}
+	if known == nil && !t.refersHere(ctx, here, subject) {
+		return nil, t.refusal(u, here, err) // an empty list would say that there are none
+	}
 	t.log.Warn("an upstream does not list referrers; those that are kept are listed", "repo", here, "err", err)
 	t.stale.Add(1)
 	registry.Note(ctx, "referrers that are kept are listed, for "+u.Remote.Name()+" does not answer now")
 	return known, nil
+}
+
+// refersHere tells whether anything is kept that refers to a manifest.
+func (t *Through) refersHere(ctx context.Context, here string, subject digest.Digest) bool {
+	for _, err := range t.local.Referrers(ctx, here, subject, "", "") {
+		return err == nil
+	}
+	return false
 }
 
 // keptList returns the upstream's last list, and whether it is fresh.

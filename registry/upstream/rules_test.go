@@ -72,7 +72,9 @@ func TestThrough_pins(t *testing.T) {
 func TestThrough_holds_back(t *testing.T) {
 	h := build(t, func(u *Upstream) { u.MinAge = 72 * time.Hour })
 	now := h.now()
-	created := func(age time.Duration) string { return fmt.Sprintf(`{"created":%q}`, now.Add(-age).Format(time.RFC3339)) }
+	created := func(age time.Duration) string {
+		return fmt.Sprintf(`{"created":%q}`, now.Add(-age).Format(time.RFC3339))
+	}
 
 	h.image("young", created(time.Hour), "a")
 	_, err := h.names("young")
@@ -94,6 +96,9 @@ func TestThrough_holds_back(t *testing.T) {
 	ctx, notes := registry.WithNotes(t.Context())
 	if got, err := h.Resolve(ctx, app, "1.0"); err != nil || got.Digest != old || !strings.Contains(notes.Stale, "held back") {
 		t.Errorf("the tag names %s (%v), want %s still; notes: %q", got.Digest, err, old, notes.Stale)
+	}
+	if got, err := h.Refresh(t.Context(), app, "1.0"); err != nil || got.Digest != old {
+		t.Errorf("refreshed it names %s (%v), want %s still", got.Digest, err, old)
 	}
 	if _, err := h.names(string(taken)); err != nil {
 		t.Errorf("by digest it says of itself that it is old: %v", err)
@@ -227,5 +232,35 @@ func TestThrough_keeps_lists_of_referrers(t *testing.T) {
 	h.later(time.Hour)
 	if n := count(""); n != 1 {
 		t.Errorf("%d referrers when the upstream does not answer", n)
+	}
+}
+
+// TestThrough_spares_who_wants_fewer_requests: one 429 with Retry-After is enough for all tags that are kept.
+func TestThrough_spares_who_wants_fewer_requests(t *testing.T) {
+	h := build(t)
+	h.up.PushImage("team/app", "1.0", 100)
+	h.up.PushImage("team/app", "2.0", 100)
+	for _, tag := range []string{"1.0", "2.0"} {
+		if _, err := h.pull(tag); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.later(time.Hour)
+	h.up.Forget()
+	h.up.Fault(upstreamtest.Always(upstreamtest.TooMany(30 * time.Second)))
+	for range 3 {
+		for _, tag := range []string{"1.0", "2.0"} {
+			if _, err := h.names(tag); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if n := h.up.Asked("manifests"); n != 1 {
+		t.Errorf("it was asked %d times, want 1", n)
+	}
+	h.up.Fault(nil)
+	h.later(31 * time.Second)
+	if _, err := h.names("1.0"); err != nil || h.up.Asked("manifests") != 2 {
+		t.Errorf("%v, asked %d times; want one more", err, h.up.Asked("manifests"))
 	}
 }

@@ -111,7 +111,11 @@ func (t *Through) have(ctx context.Context, u *Upstream, there, here, ref string
 	if t.isMissing(name) {
 		return w.unknown()
 	}
+	if err := t.limited(u); err != nil && w.kept != nil {
+		return t.settle(ctx, w, checked, err)
+	}
 	err := t.ask(ctx, name, func(ctx context.Context) error { return t.fetch(ctx, w) })
+	t.noteLimited(u, err)
 	return t.settle(ctx, w, checked, err)
 }
 
@@ -209,6 +213,36 @@ func (t *Through) touch(ctx context.Context, w wanted, d digest.Digest) error {
 		tx.Put(keyChecked(w.here, w.tag), row(t.now(), string(d)))
 		return nil
 	})
+}
+
+// limitedMost is for how long an upstream that has said 429 is believed: its quota may be another one sooner than it says.
+const limitedMost = time.Minute
+
+// noteLimited remembers that the upstream wants fewer requests. Until then, those that it can be spared are.
+func (t *Through) noteLimited(u *Upstream, err error) {
+	var e *remote.Error
+	if !errors.Is(err, remote.ErrLimited) || !errors.As(err, &e) || e.RetryAfter <= 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.wanting[u] = fewer{t.now().Add(min(e.RetryAfter, limitedMost)), err}
+}
+
+// fewer is an upstream's answer that it wants fewer requests.
+type fewer struct {
+	until time.Time
+	err   error
+}
+
+// limited returns that answer while it holds.
+func (t *Through) limited(u *Upstream) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f := t.wanting[u]; t.now().Before(f.until) {
+		return f.err
+	}
+	return nil
 }
 
 // maxMissing bounds what is remembered not to be there.

@@ -11,6 +11,7 @@
 //   - One request for each object, however many clients want it. A blob goes out to all of them while it comes in, and is kept when its digest is right; what
 //     breaks off is fetched on from where it stood, whether or not anybody still waits.
 //   - If the upstream does not answer, or wants fewer requests, what is kept is served at once, and [registry.Notes] say so.
+//   - What nobody has pulled for longest goes when there is more of an upstream than [Upstream.MaxBytes] ([Through.Run]).
 //   - What is too young, by [Upstream.MinAge], is held back; a tag that moved to it goes on naming what it named before.
 //   - Where pushes are allowed ([Upstream.Writable]), a tag that was pushed here is never asked for again.
 //   - Everything that was fetched is in the journal: what, from where, for whom.
@@ -44,8 +45,9 @@ type Config struct {
 	Below     registry.Source    // serves every other repository
 	Index     kv.DB
 	Upstreams []Upstream
-	Log       *slog.Logger     // default: none
-	Now       func() time.Time // default time.Now
+	Keeps     func(repo, tag string) bool // whether a tag stays, however full it is; nil: none does
+	Log       *slog.Logger                // default: none
+	Now       func() time.Time            // default time.Now
 }
 
 // Upstream is one registry that is seen through.
@@ -57,6 +59,7 @@ type Upstream struct {
 	Deny     []string                 // those that are not, although they would be
 	MinAge   time.Duration            // images must be at least so old; see age.go for what counts
 	Pins     map[string]digest.Digest // repository:tag, as the upstream calls it, to the digest that it names whatever the upstream says
+	MaxBytes int64                    // beyond so many bytes the images go that nobody has pulled for longest; 0: without limit
 	Writable bool                     // pushes are taken, and what was pushed wins over what the upstream has
 	Offline  bool                     // nothing is asked: what is kept is all there is
 }
@@ -80,6 +83,11 @@ type Through struct {
 	asking  map[string]*question
 	filling map[string]*registry.Filling
 	missing map[string]time.Time
+	wanting map[*Upstream]fewer // requests
+
+	keeps func(repo, tag string) bool
+	kept  map[string]*atomic.Int64 // bytes, about, of the upstreams that have a bound; by name
+	full  chan struct{}            // wakes the evictor
 
 	stale atomic.Int64
 }
@@ -101,13 +109,16 @@ var _ registry.Source = (*Through)(nil)
 func New(c Config) (*Through, error) {
 	t := &Through{
 		local: c.Local, below: c.Below, index: c.Index, log: c.Log, now: c.Now, by: map[string]*Upstream{},
-		asking: map[string]*question{}, filling: map[string]*registry.Filling{}, missing: map[string]time.Time{},
+		keeps: c.Keeps, kept: map[string]*atomic.Int64{}, full: make(chan struct{}, 1), asking: map[string]*question{}, filling: map[string]*registry.Filling{}, missing: map[string]time.Time{}, wanting: map[*Upstream]fewer{},
 	}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
 	if t.now == nil {
 		t.now = time.Now
+	}
+	if t.keeps == nil {
+		t.keeps = func(string, string) bool { return false }
 	}
 	for _, u := range c.Upstreams {
 		name := u.Remote.Name()
@@ -118,6 +129,9 @@ func New(c Config) (*Through, error) {
 			return nil, fmt.Errorf("upstream %q is there twice", name)
 		}
 		t.by[name] = &u
+		if u.MaxBytes > 0 {
+			t.kept[name] = new(atomic.Int64)
+		}
 	}
 	return t, nil
 }

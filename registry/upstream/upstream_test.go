@@ -44,7 +44,12 @@ func impatient(t testing.TB, patience time.Duration, changes ...func(*Upstream))
 		t.Fatal(err)
 	}
 	index := kv.NewMemory()
-	reg, err := registry.Open(t.Context(), registry.Config{Blobs: blobs, Index: index})
+	now := func() time.Time {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.time
+	}
+	reg, err := registry.Open(t.Context(), registry.Config{Blobs: blobs, Index: index, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,11 +65,7 @@ func impatient(t testing.TB, patience time.Duration, changes ...func(*Upstream))
 	for _, change := range changes {
 		change(&u)
 	}
-	h.Through, err = New(Config{Local: reg, Below: reg, Index: index, Upstreams: []Upstream{u}, Now: func() time.Time {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return h.time
-	}})
+	h.Through, err = New(Config{Local: reg, Below: reg, Index: index, Upstreams: []Upstream{u}, Now: now, Keeps: func(_, tag string) bool { return tag == "mirrored" }})
 	if err != nil {
 		t.Fatal(err)
 	}

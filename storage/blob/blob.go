@@ -99,7 +99,13 @@ type Store interface {
 	Sweeper
 }
 
-// Linker is the one optional power: to send the reader straight to the content (a presigned URL).
+// Remover is an optional power: to delete much content in few requests.
+type Remover interface {
+	// DeleteAll is Delete for each of them. An error says that some may be left.
+	DeleteAll(ctx context.Context, all []digest.Digest) error
+}
+
+// Linker is another: to send the reader straight to the content (a presigned URL).
 type Linker interface {
 	Link(ctx context.Context, d digest.Digest, ttl time.Duration) (url string, err error)
 }

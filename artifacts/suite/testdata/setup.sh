@@ -4,8 +4,9 @@
 set -eu
 
 key='https://registry.example.com:5000/apt/key.asc'
-keyring=/etc/apt/keyrings/entrepot.asc
-sources=/etc/apt/sources.list.d/entrepot-cloud-prod.sources
+keyring=/etc/apt/keyrings/entrepot-registry.example.com_5000.asc
+sources=/etc/apt/sources.list.d/entrepot-registry.example.com_5000_cloud-prod.sources
+former=/etc/apt/sources.list.d/entrepot-cloud-prod.sources
 root=${DESTDIR:-}
 
 fail() {
@@ -44,10 +45,15 @@ main() {
 		URIs: https://registry.example.com:5000/apt
 		Suites: cloud-prod
 		Components: dmp ops
-		Signed-By: /etc/apt/keyrings/entrepot.asc
+		Signed-By: /etc/apt/keyrings/entrepot-registry.example.com_5000.asc
 	END
 	put "$work/key" "$keyring"
 	put "$work/sources" "$sources"
+	# This script once called it so. Apt wants no source twice.
+	if grep -qxF 'URIs: https://registry.example.com:5000/apt' "$root$former" 2>/dev/null; then
+		rm -f "$root$former"
+		echo "entrepot: $root$former is removed"
+	fi
 	echo 'entrepot: next, run apt-get update'
 }
 

@@ -302,8 +302,8 @@ func endless(mediaType string, size int64) Fault {
 		}
 		w.Header().Set("Content-Type", mediaType)
 		piece := bytes.Repeat([]byte(" "), 32<<10)
-		for ; size > 0; size -= int64(len(piece)) {
-			if _, err := w.Write(piece[:min(int64(len(piece)), size)]); err != nil {
+		for left := size; left > 0; left -= int64(len(piece)) { // size is for all answers
+			if _, err := w.Write(piece[:min(int64(len(piece)), left)]); err != nil {
 				return
 			}
 			select {

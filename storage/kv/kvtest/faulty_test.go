@@ -52,3 +52,23 @@ func TestFaulty(t *testing.T) {
 		}
 	}
 }
+
+func TestLate_commits_what_it_fails(t *testing.T) {
+	broken := errors.New("broken")
+	db := kvtest.Late(kv.NewMemory())
+	put := func(key string) error {
+		return db.Update(t.Context(), func(tx kv.Tx) error { tx.Put(key, nil); return nil })
+	}
+	db.FailAt(2, broken)
+	if first, second, third := put("a"), put("b"), put("c"); first != nil || !errors.Is(second, broken) || third != nil || db.Calls() != 3 {
+		t.Errorf("%v, %v, %v after %d points; want the second of three to fail", first, second, third, db.Calls())
+	}
+	for _, key := range []string{"a", "b", "c"} {
+		if _, err := db.Get(t.Context(), key); err != nil {
+			t.Errorf("%s: %v, want it kept", key, err)
+		}
+	}
+	if err := db.Update(t.Context(), func(kv.Tx) error { return broken }); !errors.Is(err, broken) || db.Calls() != 3 {
+		t.Errorf("%v after %d points; want what commits nothing to be no point", err, db.Calls())
+	}
+}
