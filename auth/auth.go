@@ -30,12 +30,12 @@ const (
 	Node     = "node"     // a machine that runs what is deployed
 )
 
-// Kinds are all of them.
+// Kinds are those that grants can name; besides them there is [Caller].
 var Kinds = []string{User, Robot, CI, Workload, Node}
 
 // Identity is who asks. The zero value is the anonymous caller. It is a value: whoever holds one does not change its slices.
 type Identity struct {
-	Kind   string   // one of the kinds; empty for the anonymous
+	Kind   string   // one of the kinds, or Caller; empty for the anonymous
 	Name   string   // unique among its kind: "alice", "ci-dmp"; of one whom a provider vouches for "alice@corp", "<subject>@gitlab"
 	Groups []string // as the provider said at login
 
@@ -50,6 +50,9 @@ type Identity struct {
 
 	// Until is when the credential ends that was shown, if that is a token with an end: nothing that is given for it lasts longer. Zero: no such bound.
 	Until time.Time
+
+	// Secret is what a [Caller] shows to the upstream; nobody else has one.
+	Secret Secret
 }
 
 func (i Identity) String() string {

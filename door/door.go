@@ -38,6 +38,9 @@ type Config struct {
 	// auth.ErrWrong, an *auth.Wait, or a fault. Nil: nobody can log in.
 	Identify func(ctx context.Context, shown auth.Credentials) (auth.Identity, error)
 
+	// Carry puts into a request's context what the rooms below need to know of a caller of an upstream ([auth.Caller]): whom to ask that one as. Nil: nothing.
+	Carry func(ctx context.Context, who auth.Identity) context.Context
+
 	// Local refuses a request for where it comes from, before anything else is looked at. Nil refuses none.
 	Local func(*http.Request) error
 
@@ -180,6 +183,9 @@ func (d *Door) handler(route Route, access Access) http.Handler {
 		c := Call{door: d}
 		c.On, c.Last, _ = route.Match(r.URL.Path)
 		err := d.admit(r, &c, access.Action)
+		if err == nil && c.Who.Kind == auth.Caller && d.config.Carry != nil {
+			r = r.WithContext(d.config.Carry(r.Context(), c.Who))
+		}
 		if err == nil && r.URL.RawQuery != "" {
 			// What does not parse is refused: dropping it would do something else than what was asked for.
 			if c.Query, err = url.ParseQuery(r.URL.RawQuery); err != nil {

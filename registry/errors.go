@@ -30,6 +30,7 @@ const (
 	Full                = "STORAGE_FULL"       // no space left
 	UpstreamDown        = "UPSTREAM_DOWN"      // the registry that this is pulled through from does not answer
 	UpstreamLimited     = "UPSTREAM_LIMITED"   // it wants fewer requests
+	LoginNeeded         = "LOGIN_NEEDED"       // it is for those alone whom it knows, and nobody in particular asked
 )
 
 // Error is a refusal that a client is meant to understand. Code and Detail go to the client; Err is the cause, for the operator's log only.

@@ -34,8 +34,8 @@ type Filling struct {
 }
 
 const (
-	fillTries = 5                      // in a row that bring nothing more
-	fillPause = 100 * time.Millisecond // before the second of them; it doubles
+	fillPause   = 100 * time.Millisecond // before what brought nothing more is tried again; it doubles
+	fillLongest = 5 * time.Second
 )
 
 // Fill brings the blob d into repo. It goes on when ctx ends, until the blob is here or cannot be had: what broke off is fetched on from where it stood, and
@@ -84,20 +84,22 @@ func (f *Filling) run(ctx context.Context, fetch Fetch) error {
 			f.r.abort(ctx, u.ID)
 		}
 	}()
-	for tries := 0; ; tries++ {
+	last, pause := time.Now(), fillPause // when it last got on
+	for {
 		had := u.Size
 		done, err := f.fetch(ctx, u, fetch)
 		if done {
 			return err
 		}
 		if u.Size > had {
-			tries = 0
+			last, pause = time.Now(), fillPause
 		}
-		if tries == fillTries || u.Size == 0 {
-			return err // nobody has read anything yet, and gets to know why
+		if u.Size == 0 || time.Since(last) >= f.r.fillFor {
+			return err // nobody has read anything yet, and gets to know why; or it was tried for long enough
 		}
 		select {
-		case <-time.After(fillPause << tries):
+		case <-time.After(pause):
+			pause = min(2*pause, fillLongest)
 		case <-ctx.Done():
 			return ctx.Err()
 		}

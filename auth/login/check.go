@@ -34,6 +34,9 @@ var shared = []string{"gitlab-ci-token", "oauth2", "oauth2accesstoken", "token",
 
 // password returns whom a name and a secret belong to. The secret may be a token, too: some clients have but a field for a password.
 func (l *Logins) password(ctx context.Context, name, secret, remote string) (auth.Identity, time.Time, error) {
+	if u, there := l.atUpstream(name); u != nil {
+		return l.caller(ctx, u, there, secret, remote)
+	}
 	counted := l.limits.of(remote, name)
 	if slices.Contains(shared, name) {
 		counted = l.limits.of(remote, name+" from "+remote)

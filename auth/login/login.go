@@ -12,6 +12,8 @@
 //   - A browser's session is good as nothing else, and nothing else is good as a session.
 //   - Failed attempts are counted for each source and for each name; beyond a bound more are not looked at, and the answer says how long to wait. Long random
 //     secrets are not counted against their owner's name, so nobody can lock a robot out.
+//   - Who logs in as NAME@UPSTREAM, where that is one that is pulled through with each caller's own credentials, is looked for there and nowhere else, and no attempt
+//     of theirs is counted against anybody here.
 //   - That a name is not known takes as long to say as that its password is wrong.
 //
 // What somebody may do is not decided here.
@@ -65,13 +67,15 @@ type Logins struct {
 	passwords interface {
 		Waste(ctx context.Context, password string) error
 	}
-	log     *slog.Logger
-	now     func() time.Time
-	sources atomic.Pointer[[]Source]
-	forgets atomic.Uint64 // moves when all that is remembered has to be asked about again
-	known   *recent[[32]byte, *known]
-	limits  *limits
-	asking  singleflight.Group
+	log       *slog.Logger
+	now       func() time.Time
+	sources   atomic.Pointer[[]Source]
+	upstreams atomic.Pointer[map[string]*Upstream]
+	forgets   atomic.Uint64 // moves when all that is remembered has to be asked about again
+	known     *recent[[32]byte, *known]
+	limits    *limits
+	foreign   *limits // of upstreams' people
+	asking    singleflight.Group
 }
 
 // known is a login that was found good.
@@ -100,7 +104,7 @@ func New(c Config) *Logins {
 		l.now = time.Now
 	}
 	l.known = newRecent[[32]byte, *known](rememberLogins)
-	l.limits = newLimits(l.now)
+	l.limits, l.foreign = newLimits(l.now), newLimits(l.now)
 	l.sources.Store(&[]Source{})
 	return l
 }
@@ -240,6 +244,9 @@ func (l *Logins) once(ctx context.Context, key [32]byte, check func() (auth.Iden
 
 // current returns an identity as it is now, if the credential that it rests on still stands.
 func (l *Logins) current(ctx context.Context, who auth.Identity) (auth.Identity, error) {
+	if who.Kind == auth.Caller {
+		return who, l.still(who)
+	}
 	name, _, _ := strings.Cut(who.Via, ":")
 	switch name {
 	case "":

@@ -35,6 +35,9 @@ type claims struct {
 	Grants    []bound    `json:"grants,omitzero"`
 	Access    auth.Scope `json:"access,omitzero"` // left out, it cuts nothing
 	Via       string     `json:"via,omitempty"`
+	Sealed    string     `json:"sealed,omitempty"` // a caller's secret; see seal.go
+
+	secret auth.Secret // the same, opened
 }
 
 // bound is a grant that comes with the credential.
@@ -56,7 +59,7 @@ func (c *claims) describe(who auth.Identity) {
 
 // identity returns whom the claims describe.
 func (c *claims) identity() (auth.Identity, error) {
-	who := auth.Identity{Kind: c.Kind, Groups: c.Groups, Scope: c.Access, Via: c.Via}
+	who := auth.Identity{Kind: c.Kind, Groups: c.Groups, Scope: c.Access, Via: c.Via, Secret: c.secret}
 	if c.Kind != "" {
 		who.Name = strings.TrimPrefix(c.Subject, c.Kind+":")
 	}
@@ -95,12 +98,15 @@ func checkIdentity(who auth.Identity) error {
 		return errors.New("a name without a kind")
 	}
 	if who.Kind != "" {
-		if !slices.Contains(auth.Kinds, who.Kind) {
+		if !slices.Contains(auth.Kinds, who.Kind) && who.Kind != auth.Caller {
 			return fmt.Errorf("%.40q is no kind of caller", who.Kind)
 		}
 		if err := auth.CheckName(who.Name); err != nil {
 			return err
 		}
+	}
+	if (who.Kind == auth.Caller) == who.Secret.IsZero() {
+		return errors.New("a caller of an upstream without a secret, or somebody else with one")
 	}
 	if len(who.Groups) > maxList || len(who.Grants) > maxList {
 		return fmt.Errorf("more than %d groups or grants", maxList)

@@ -59,6 +59,9 @@ func (i *Issuer) mint(who auth.Identity, scope auth.Scope) (Minted, error) {
 	}
 	c := claims{Issuer: i.c.Service, Audience: i.c.Service, Issued: now.Unix(), NotBefore: now.Unix(), Expires: end.Unix(), ID: newID()}
 	c.describe(who)
+	if c.Sealed, err = k.seal(&c, who.Secret); err != nil {
+		return Minted{}, err
+	}
 	raw, err := k.token(&c)
 	if err != nil {
 		return Minted{}, err

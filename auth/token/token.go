@@ -18,6 +18,9 @@
 // refuses nobody. After a leak, [Issuer.Rotate] withdraws the old keys at once. Whoever reads the index can sign tokens; it must be guarded as
 // what it is in any case, the whole registry.
 //
+// What a caller of an upstream shows there travels in the token, too, sealed: whoever holds the token cannot read it, and every process over the index
+// can. It is sealed with a key that is made of the one that signs, so that it is worth nothing as soon as that one is gone.
+//
 // The package leaves to others who somebody is and what a token is cut down to (auth/login), whether the credential behind one still lives (see
 // auth.Identity.Via), and all of HTTP (auth/api).
 package token

@@ -64,6 +64,9 @@ func (i *Issuer) verified(ctx context.Context, raw string) (*claims, error) {
 	if err := c.check(i.c.Service, now); err != nil {
 		return nil, wrong(err)
 	}
+	if c.secret, err = k.open(c); err != nil {
+		return nil, wrong(err)
+	}
 	return c, nil
 }
 

@@ -33,6 +33,7 @@ type authority struct {
 	listen   string
 	url      string
 	loginTTL time.Duration
+	callers  bool // there are upstreams whose people log in with what they show there
 	hasher   *password.Hasher
 	accounts *account.Store
 	tokens   *token.Issuer
@@ -64,7 +65,7 @@ func (g *given) somebody() bool { return len(g.sources) > 0 || len(g.people) > 0
 
 // openAuthority makes everything that the configuration and the index say of who may do what.
 func openAuthority(ctx context.Context, c Config, index kv.DB, log *slog.Logger) (*authority, error) {
-	a := &authority{log: log, listen: c.Listen, url: c.URL, loginTTL: c.Auth.LoginTTL, hasher: password.New(0)}
+	a := &authority{log: log, listen: c.Listen, url: c.URL, loginTTL: c.Auth.LoginTTL, callers: len(callersOf(c.Upstreams)) > 0, hasher: password.New(0)}
 	given, err := a.read(c.Auth)
 	if err != nil {
 		return nil, err
@@ -124,7 +125,7 @@ func (a *authority) make(ctx context.Context) error {
 	if level == "" && a.private() && !known && len(a.given.grants) == 0 && a.accounts.Epoch() == 0 {
 		level, open = "full", true
 	}
-	a.policy.Set(auth.NewRules(append(grants, auth.Everyone(level)...), known))
+	a.policy.Set(auth.NewRules(append(grants, auth.Everyone(level)...), known || a.callers))
 	a.open.Store(open)
 	a.made = now
 	return nil

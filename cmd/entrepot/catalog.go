@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 
 	"github.com/entrepot/entrepot/artifacts"
@@ -25,6 +26,7 @@ type components struct {
 	index   kv.DB
 	keys    *suite.Keys
 	through *upstream.Through // nil: no other registry is seen through this one
+	callers *upstream.Callers // the same, with each caller's own credentials where these are wanted
 	mirrors *mirror.Mirrors   // nil: nothing is mirrored
 	url     string
 	log     *slog.Logger
@@ -51,17 +53,21 @@ func openComponents(c Config, index kv.DB, service string, log *slog.Logger) (*c
 func (k *components) registryRoutes(c Config, reg *registry.Registry) ([]door.Route, error) {
 	var source registry.Source = artifacts.Source{Registry: reg, Catalog: k.catalog}
 	closed, pulled := artifacts.Reserved, reg.Pulled
+	var shows func(context.Context, string) bool
 	through, err := k.openUpstreams(c, reg, source)
 	if err != nil {
 		return nil, err
 	}
 	if k.through = through; through != nil {
-		source, pulled = through, through.Pulled
+		if k.callers, err = upstream.NewCallers(through, callersOf(c.Upstreams)...); err != nil {
+			return nil, err
+		}
+		source, pulled, shows = k.callers, through.Pulled, k.callers.Admitted
 		closed = func(repo string) error { return cmp.Or(artifacts.Reserved(repo), through.Closed(repo)) }
 	}
 	return api.Routes(api.Config{
 		Registry: reg, Source: source, Fetches: through != nil, Pulled: pulled, NoDeletes: !c.Deletes, Scratch: artifacts.Scratch,
-		Moves: artifacts.Tags{Catalog: k.catalog}, Closed: closed,
+		Moves: artifacts.Tags{Catalog: k.catalog}, Closed: closed, Shows: shows,
 		Needs: func(repo, tag string) rights.Action {
 			if artifacts.Governed(repo, tag) {
 				return rights.Govern

@@ -155,6 +155,13 @@ type UpstreamEntry struct {
 	// Instead of a username: a credential helper of docker that is asked, as docker-credential-ecr-login.
 	Helper string `yaml:"helper"`
 
+	// Instead of a username: everybody shows credentials of their own, by logging in here as NAME@ and the upstream's name. What is kept is only for those whom the
+	// upstream lets pull it.
+	Callers bool `yaml:"callers"`
+
+	// For how long the upstream's word is good that a caller may pull from a repository, at most 1h. 0s means 5m.
+	AdmissionTTL time.Duration `yaml:"admissionTTL"`
+
 	// Hosts of token services that may be told the password besides the upstream's own; Docker Hub's is known.
 	Realms []string `yaml:"realms"`
 

@@ -79,7 +79,11 @@ func (c Config) forClients(engine string) (string, error) {
 			if i > 0 {
 				b.WriteByte('\n')
 			}
-			fmt.Fprintf(&b, "[[registry]]\nprefix = %q\nlocation = %q\n\n[[registry.mirror]]\nlocation = %q\n", u.Name, u.Name, host+"/"+u.Name)
+			fmt.Fprintf(&b, "[[registry]]\nprefix = %q\nlocation = %q\n", u.Name, u.home())
+			if strings.HasPrefix(u.URLs[0], "http://") {
+				b.WriteString("insecure = true\n")
+			}
+			fmt.Fprintf(&b, "\n[[registry.mirror]]\nlocation = %q\n", host+"/"+u.Name)
 			if scheme == "http" {
 				b.WriteString("insecure = true\n")
 			}
@@ -102,4 +106,13 @@ func (c Config) forClients(engine string) (string, error) {
 		return "", fmt.Errorf("no upstream has root: true, and Docker Engine asks its mirror at the root path only: set it for docker.io")
 	}
 	return b.String(), nil
+}
+
+// home is where podman finds the upstream when the mirror does not answer: it knows by itself that docker.io is not the host of Docker Hub.
+func (u UpstreamEntry) home() string {
+	if u.Name == "docker.io" {
+		return u.Name
+	}
+	_, host, _ := strings.Cut(u.URLs[0], "://")
+	return strings.TrimSuffix(host, "/")
 }

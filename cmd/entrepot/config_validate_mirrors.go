@@ -36,6 +36,8 @@ func (j *judge) mirrors(all []mirror.Entry, upstreams []UpstreamEntry) {
 			j.wrong(at+".repository", "there is no upstream %s; add it to upstreams, or write the name of one of them first", name)
 		case upstreams[u].Offline:
 			j.wrong(at+".repository", "nothing is asked of %s, since it is offline; remove one of the two", name)
+		case upstreams[u].Callers:
+			j.wrong(at+".repository", "%s is asked with callers' own credentials, and a mirror has none; remove one of the two", name)
 		case seen[repo]:
 			j.wrong(at+".repository", "%s is there twice; write all that is to be mirrored of it in one entry", repo)
 		}

@@ -47,6 +47,15 @@ func (j *judge) upstreams(all []UpstreamEntry) {
 				ways++
 			}
 		}
+		if u.Callers && ways > 0 {
+			j.wrong(at+".callers", "everybody shows credentials of their own, so that there is no username, dockerConfig or helper; leave them out")
+		}
+		if u.Callers && (u.Offline || u.Writable) {
+			j.wrong(at+".callers", "the upstream has to be asked whom it lets in, so that it can be neither offline nor writable")
+		}
+		if u.AdmissionTTL < 0 || u.AdmissionTTL > time.Hour {
+			j.wrong(at+".admissionTTL", "%s is not between 0s and 1h", formatDuration(u.AdmissionTTL))
+		}
 		if ways > 1 {
 			j.wrong(at+".username", "there is more than one of username, dockerConfig and helper; leave the others out")
 		}

@@ -130,7 +130,7 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 		measured.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
 	at := door.Config{
-		Policy: &s.authority.policy, Local: s.authority.local, Identify: s.authority.identify, URL: c.URL, Service: s.authority.service(), Stall: c.Limits.Stall, Log: s.log,
+		Policy: &s.authority.policy, Local: s.authority.local, Identify: s.authority.identify, Carry: asCaller, URL: c.URL, Service: s.authority.service(), Stall: c.Limits.Stall, Log: s.log,
 	}
 	if measured != nil {
 		at.Metrics = measured
@@ -145,6 +145,7 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 	routes = slices.Concat(routes, s.authority.routes(), s.components.routes(s.registry), manage.Routes(manage.Config{Mirrors: s.components.mirrors, Stopping: s.stopping}))
 	var handler http.Handler = door.New(at, routes...)
 	if through := s.components.through; through != nil {
+		s.authority.logins.UseUpstreams(loginsAt(callersOf(c.Upstreams), s.components.callers)...)
 		names := api.Names{Known: through.Known, Here: func(r *http.Request, repo string) bool {
 			return s.registry.Has(r.Context(), repo) || artifacts.Reserved(repo) != nil
 		}}

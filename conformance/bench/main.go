@@ -22,6 +22,11 @@
 // distribution has a file of htpasswd, or takes tokens that are signed as this registry signs them; it has nothing to compare with, as it
 // refuses those who show nothing.
 //
+// Scenarios that begin with through- are about images that are elsewhere: the peers are proxies of a registry in the bench itself, which
+// makes its blobs as they are asked for, counts requests and bytes, and notes when the first byte of each object went out. 16 clients pull
+// the same image of 200 MiB, each three layers at once. The base is one client that pulls it straight from there; through-cold-1g has
+// all that comes from there share 1 Gbit/s, as over a line, for without that the base is how fast memory is copied.
+//
 // The others are built from conformance/bench/peers, a module of its own, and kept in .cache/bench of the tree.
 //
 // # Figures

@@ -40,6 +40,16 @@ const (
 	ratio       metric = "rate_ratio_to_without"
 	cpuMore     metric = "server_cpu_us_per_op_more_than_without"
 	hashes      metric = "passwords_checked_per_second"
+
+	total     metric = "until_all_have_it_us"
+	overOne   metric = "ratio_to_one_direct_pull"
+	overAll   metric = "ratio_to_all_pulling_directly"
+	toLocal   metric = "rate_ratio_to_pushed_here"
+	cpuLocal  metric = "server_cpu_us_per_op_pushed_here"
+	askedEach metric = "upstream_requests_per_object"
+	farSent   metric = "upstream_mib"
+	lag       metric = "first_byte_lag_p50_us"
+	lagMost   metric = "first_byte_lag_most_us"
 )
 
 // shown is what the tables show, in this order, and how.
@@ -76,6 +86,15 @@ var shown = []struct {
 	{syncImage, "syncs: manifest and tag", number},
 	{syncNext, "syncs: a push", number},
 	{syncFirst, "syncs: a repository's first push", number},
+	{total, "until all have it", span},
+	{overOne, "× one client's direct pull", number},
+	{overAll, "× direct pulls of all at once", number},
+	{toLocal, "rate, × of what was pushed here", number},
+	{cpuLocal, "server CPU, what was pushed here", span},
+	{askedEach, "upstream requests for each object", number},
+	{farSent, "MiB from the upstream", number},
+	{lag, "first byte after upstream's, p50", span},
+	{lagMost, "first byte after upstream's, most", span},
 	{generator, "generator CPU per operation", span},
 }
 

@@ -25,7 +25,7 @@ var errAbsent = errors.New("has no such API")
 var keepers = []string{ours, distribution}
 
 // scenarios are run in this order, but those that share a stock one after the other; what changes the stock comes last.
-var scenarios = slices.Concat(contentScenarios, authScenarios)
+var scenarios = slices.Concat(contentScenarios, authScenarios, throughScenarios)
 
 // contentScenarios are about content and names, and need nobody to say who it is.
 var contentScenarios = []*scenario{

@@ -18,6 +18,9 @@ type site struct {
 	supplies map[int64]*supply
 	tokens   func(ctx context.Context, n int) ([]string, error) // makes tokens to read repo, where the server wants them
 	attempts atomic.Int64                                       // to log in with a password
+
+	far  *far     // what is pulled through
+	near farImage // an image of the same size that was pushed here, where the server takes pushes beside
 }
 
 // repo holds what is not said to be elsewhere.

@@ -35,6 +35,10 @@ type Config struct {
 	// Closed refuses changes of repositories that the registry itself writes to. Nil refuses none.
 	Closed func(repo string) error
 
+	// Shows tells whether the context's caller may be told, outside of a repository, what that one holds: in the catalog, or by a mount from it. That comes on top of
+	// the right to pull. Nil: every repository is shown.
+	Shows func(ctx context.Context, repo string) bool
+
 	// Needs is the right that pushing under a tag takes besides auth.Push; empty: none. Nil: no tag takes another.
 	Needs func(repo, tag string) auth.Action
 }
@@ -56,6 +60,7 @@ type API struct {
 	moves    Moves
 	needs    func(repo, tag string) auth.Action
 	closed   func(repo string) error
+	shows    func(ctx context.Context, repo string) bool
 	fetches  bool
 	pulled   func(repo string, d digest.Digest)
 }
@@ -76,6 +81,9 @@ func Routes(c Config) []door.Route {
 	}
 	if a.closed == nil {
 		a.closed = func(string) error { return nil }
+	}
+	if a.shows = c.Shows; a.shows == nil {
+		a.shows = func(context.Context, string) bool { return true }
 	}
 	if a.source == nil {
 		a.source = c.Registry

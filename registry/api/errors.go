@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry"
 )
@@ -40,7 +41,19 @@ var (
 )
 
 // told is an endpoint whose errors are those that the door knows how to tell.
-func told(serve door.Endpoint) door.Endpoint { return serve.Telling(refusal) }
+func told(serve door.Endpoint) door.Endpoint {
+	return door.Endpoint(func(w http.ResponseWriter, r *http.Request, c door.Call) error { return needsLogin(serve(w, r, c), c) }).Telling(refusal)
+}
+
+// needsLogin asks nobody in particular to log in for what an upstream does not give to everybody; others are refused.
+func needsLogin(err error, c door.Call) error {
+	var rules *registry.Error
+	if !errors.As(err, &rules) || rules.Code != registry.LoginNeeded {
+		return err
+	}
+	detail, _ := rules.Detail.(map[string]string)
+	return &auth.Refusal{Who: c.Who, Do: auth.Pull, On: c.On, Login: c.Who.Anonymous(), Reason: detail["hint"]}
+}
 
 // refusal tells the client what the registry's rules say. What is no refusal of theirs stays as it is.
 func refusal(err error) error {

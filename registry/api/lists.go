@@ -49,7 +49,7 @@ func (a *API) getCatalog(w http.ResponseWriter, r *http.Request, c door.Call) er
 	all := a.registry.Repositories(r.Context(), last)
 	visible := func(yield func(string, error) bool) {
 		for repo, err := range all {
-			if err == nil && !(c.Who.Scope.Lists(repo) && c.Owner(r.Context(), auth.Pull, repo)) {
+			if err == nil && !(c.Who.Scope.Lists(repo) && c.Owner(r.Context(), auth.Pull, repo) && a.shows(r.Context(), repo)) {
 				continue
 			}
 			if !yield(repo, err) {

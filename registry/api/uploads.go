@@ -53,7 +53,7 @@ func (a *API) mount(r *http.Request, c door.Call, d digest.Digest, from string) 
 	if !registry.ValidDigest(string(d)) {
 		return false, &registry.Error{Code: registry.DigestInvalid, Detail: map[string]string{"digest": auth.Clip(string(d))}}
 	}
-	may := func(repo string) bool { return c.May(r.Context(), auth.Pull, repo) }
+	may := func(repo string) bool { return c.May(r.Context(), auth.Pull, repo) && a.shows(r.Context(), repo) }
 	return a.registry.Mount(c.By(r), c.On, d, from, may)
 }
 

@@ -38,7 +38,7 @@ func (t *Through) Refresh(ctx context.Context, repo, tag string) (ocispec.Descri
 		return w.kept.Descriptor, nil // it goes on naming that
 	case held != nil:
 		return ocispec.Descriptor{}, held.refusal(w)
-	case err != nil:
+	case err != nil && !errors.Is(err, errStale):
 		return ocispec.Descriptor{}, t.refusal(u, here, err)
 	}
 	return t.local.Resolve(ctx, here, tag)

@@ -75,7 +75,7 @@ func (t *Through) fill(ctx context.Context, u *Upstream, there, here string, d d
 		return nil
 	}
 	f := t.local.Fill(ctx, here, d, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
-		body, err := u.Remote.Blob(ctx, there, d, offset)
+		body, err := u.client(ctx).Blob(ctx, there, d, offset)
 		return body.ReadCloser, body.Size, err
 	})
 	t.filling[name] = f

@@ -40,7 +40,7 @@ func (t *Through) tagsThere(ctx context.Context, u *Upstream, there, here, after
 			last = "" // what is no tag could be read as something else upstream
 		}
 		for first := true; ; first = false {
-			tags, next, err := u.Remote.Tags(ctx, there, last, 1000)
+			tags, next, err := u.client(ctx).Tags(ctx, there, last, 1000)
 			if err != nil {
 				t.tagsHere(ctx, u, here, after, first, err, yield)
 				return
@@ -242,7 +242,7 @@ func (t *Through) keptList(ctx context.Context, u *Upstream, here string, subjec
 
 // list asks the upstream, and keeps what it says.
 func (t *Through) list(ctx context.Context, u *Upstream, there, here string, subject digest.Digest) error {
-	all, err := u.Remote.Referrers(ctx, there, subject)
+	all, err := u.client(ctx).Referrers(ctx, there, subject)
 	if err != nil && !errors.Is(err, remote.ErrNotFound) {
 		return err
 	}

@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -262,5 +263,34 @@ func TestThrough_spares_who_wants_fewer_requests(t *testing.T) {
 	h.later(31 * time.Second)
 	if _, err := h.names("1.0"); err != nil || h.up.Asked("manifests") != 2 {
 		t.Errorf("%v, asked %d times; want one more", err, h.up.Asked("manifests"))
+	}
+}
+
+// TestThrough_passes_warnings_on: an upstream that is itself in front of another one may serve what is old, and is asked again.
+func TestThrough_passes_warnings_on(t *testing.T) {
+	h := build(t)
+	h.up.PushImage("team/app", "1.0", 100)
+	warned := func(upstreamtest.Request) upstreamtest.Fault {
+		return func(_ *upstreamtest.Upstream, w http.ResponseWriter, r *http.Request, _ upstreamtest.Request, honest http.Handler) {
+			w.Header().Set("Warning", `110 - "old"`)
+			honest.ServeHTTP(w, r)
+		}
+	}
+	h.up.Fault(warned)
+	for range 2 {
+		h.up.Forget()
+		ctx, notes := registry.WithNotes(t.Context())
+		if _, err := h.Resolve(ctx, app, "1.0"); err != nil || notes.Stale == "" || h.up.Asked("manifests") != 1 {
+			t.Errorf("%v, %q, asked %d times", err, notes.Stale, h.up.Asked("manifests"))
+		}
+	}
+	h.up.Fault(nil)
+	ctx, notes := registry.WithNotes(t.Context())
+	if _, err := h.Resolve(ctx, app, "1.0"); err != nil || notes.Stale != "" {
+		t.Errorf("%v, %q", err, notes.Stale)
+	}
+	h.up.Forget()
+	if _, err := h.names("1.0"); err != nil || h.up.Asked("manifests") != 0 {
+		t.Errorf("%v, asked %d times", err, h.up.Asked("manifests"))
 	}
 }

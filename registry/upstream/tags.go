@@ -126,6 +126,10 @@ func (t *Through) settle(ctx context.Context, w wanted, checked time.Time, err e
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, errStale):
+		t.stale.Add(1)
+		registry.Note(ctx, w.u.Remote.Name()+" says that what it serves may not be the newest")
+		return nil
 	case errors.Is(err, remote.ErrNotFound):
 		t.noteMissing(w.here + " " + w.ref())
 		return w.unknown()
@@ -144,17 +148,24 @@ func (t *Through) settle(ctx context.Context, w wanted, checked time.Time, err e
 	return t.refusal(w.u, w.here, err)
 }
 
+// errStale says that all is well, but that the upstream, itself in front of another one, has warned: what it serves may not be the newest. It is asked again soon.
+var errStale = errors.New("the upstream's answer may be stale")
+
 // fetch asks the upstream what is wanted, and stores that if it is not here.
 func (t *Through) fetch(ctx context.Context, w wanted) error {
+	ctx, notes := registry.WithNotes(ctx)
 	want := w.ref()
 	if w.digest != "" {
 		want = string(w.digest)
 	} else if w.kept != nil && !w.u.Offline {
-		d, err := w.u.Remote.Head(ctx, w.there, w.tag)
+		d, err := w.u.client(ctx).Head(ctx, w.there, w.tag)
 		if err != nil {
 			return err
 		}
 		if d.Digest == w.kept.Digest {
+			if notes.Stale != "" {
+				return errStale
+			}
 			return t.touch(ctx, w, d.Digest)
 		}
 		want = string(d.Digest)
@@ -174,12 +185,19 @@ func (t *Through) fetch(ctx context.Context, w wanted) error {
 	}
 	_, err = t.local.Adopt(ctx, w.here, w.tag, d.MediaType, body, func(tx kv.Tx) {
 		if w.tag != "" {
-			tx.Put(keyChecked(w.here, w.tag), row(t.now(), string(d.Digest)))
+			at := t.now()
+			if notes.Stale != "" {
+				at = time.UnixMicro(0)
+			}
+			tx.Put(keyChecked(w.here, w.tag), row(at, string(d.Digest)))
 		}
 		if w.u.MinAge > 0 {
 			tx.Delete(keySeen(w.here, d.Digest))
 		}
 	})
+	if err == nil && w.tag != "" && notes.Stale != "" {
+		err = errStale
+	}
 	return err
 }
 
@@ -194,7 +212,7 @@ func (t *Through) manifest(ctx context.Context, w wanted, ref string) (ocispec.D
 		return ocispec.Descriptor{}, nil, &registry.Error{Code: registry.UpstreamDown, Detail: map[string]string{"name": w.here,
 			"hint": "nothing is asked of " + w.u.Remote.Name() + ", and this is not kept here"}}
 	}
-	return w.u.Remote.Manifest(ctx, w.there, ref)
+	return w.u.client(ctx).Manifest(ctx, w.there, ref)
 }
 
 // checked tells when the upstream last said what a tag names, and as what it is served since; long ago, if never.

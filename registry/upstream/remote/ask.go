@@ -65,6 +65,8 @@ func (r *Remote) each(ctx context.Context, q question, try func(*call) error) er
 
 // conclude tells the breaker what came of the call. A caller that goes before anything is known teaches nothing, but one that has waited long does.
 func (c *call) conclude(err error) {
+	var e *Error
+	behind := errors.As(err, &e) && e.behind
 	impatient := c.caller.Err() != nil && time.Since(c.began) < c.config.Timeouts.Header/3
 	switch {
 	case err == nil:
@@ -72,7 +74,7 @@ func (c *call) conclude(err error) {
 		return
 	case impatient:
 		c.base.breaker.abandons(c.probe)
-	case c.caller.Err() != nil || errors.Is(err, ErrDown):
+	case c.caller.Err() != nil || errors.Is(err, ErrDown) && !behind:
 		c.failed(err)
 	default:
 		c.base.breaker.answers(c.now())

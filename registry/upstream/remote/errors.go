@@ -27,7 +27,8 @@ type Error struct {
 	RetryAfter time.Duration // when it wants to be asked again, or the breaker lets it be asked; 0 if that is not known
 	Err        error         // the cause, if it is not in the answer; may be nil
 
-	kind error
+	kind   error
+	behind bool // it answers, and says that a registry behind it does not
 }
 
 func (e *Error) Error() string {

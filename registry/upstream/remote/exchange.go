@@ -145,7 +145,10 @@ func (c *call) refusal(resp *http.Response, kind error, secrets ...string) *Erro
 	timer := c.within(c.config.Timeouts.Header, "the answer did not end")
 	defer timer.Stop()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
-	type fault struct{ Code, Message string }
+	type fault struct {
+		Code, Message string
+		Detail        json.RawMessage
+	}
 	var said struct { // by the distribution-spec; by token services; by OAuth 2.0
 		Errors           []fault
 		Message, Details string
@@ -161,6 +164,8 @@ func (c *call) refusal(resp *http.Response, kind error, secrets ...string) *Erro
 	} else if word, ok := said.Error.(string); ok {
 		first.Code = word
 	}
+	var detail struct{ Upstream string }
+	e.behind = json.Unmarshal(first.Detail, &detail) == nil && detail.Upstream != ""
 	e.Code, e.Message = clean(hide(first.Code, secrets...), 64), clean(hide(first.Message, secrets...), 300)
 	return e
 }

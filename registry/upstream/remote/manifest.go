@@ -18,7 +18,7 @@ var accepted = strings.Join([]string{ocispec.MediaTypeImageManifest, ocispec.Med
 	registry.TypeDockerManifest, registry.TypeDockerList, "*/*"}, ", ")
 
 // Head returns what ref, a tag or a digest, names in repo, without its bytes if the upstream says all there is to say without them. Docker Hub
-// does not count this as a pull.
+// does not count this as a pull. An upstream that serves what may be stale, and says so, leaves a note (registry.WithNotes), here and in Manifest.
 func (r *Remote) Head(ctx context.Context, repo, ref string) (ocispec.Descriptor, error) {
 	q, err := r.about("look up manifest", repo, "manifests", ref)
 	if err != nil {
@@ -35,6 +35,7 @@ func (r *Remote) Head(ctx context.Context, repo, ref string) (ocispec.Descriptor
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
+	a.passOn(ctx)
 	said, err := a.digest()
 	if err != nil {
 		return ocispec.Descriptor{}, err
@@ -64,8 +65,18 @@ func (r *Remote) Manifest(ctx context.Context, repo, ref string) (ocispec.Descri
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
+	a.passOn(ctx)
 	d, err := a.verified(ref)
 	return d, a.body, err
+}
+
+// passOn notes that the upstream, itself in front of another one, does not know whether this is the newest (Warning 110, RFC 7234).
+func (a *answer) passOn(ctx context.Context) {
+	for _, w := range a.header.Values("Warning") {
+		if strings.HasPrefix(w, "110 ") {
+			registry.Note(ctx, a.call.config.Name+" says that what it serves may not be the newest")
+		}
+	}
 }
 
 // verified is the descriptor of a manifest that has come.
