@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: bench build clean clients fuzz lint oidc oracle run test tools tools-extra vuln
+.PHONY: backends bench build clean clients fuzz lint oidc oracle run test tools tools-extra vuln
 
 FUZZTIME  ?= 10s
 # More flags for go test: make test TESTFLAGS=-v
@@ -24,6 +24,10 @@ test:
 # clients: real clients against the program, as root; says what is missing and how to install it.
 clients: tools
 	go test -tags clients -count=1 $(TESTFLAGS) ./conformance/clients/... ./auth/ldap ./artifacts/document ./artifacts/deb ./artifacts/suite ./artifacts/apt
+
+# backends: S3 and PostgreSQL, with servers that the tests start; says what is missing and how to install it.
+backends: tools
+	go test -tags backends -count=1 $(TESTFLAGS) ./storage/blob/s3/... ./storage/kv/postgres/... ./conformance/replicas/...
 
 # tools: the pinned clients and checkers, in .cache/tools.
 tools:
@@ -53,6 +57,8 @@ lint:
 	.cache/tools/staticcheck ./...
 	go vet -tags clients ./conformance/... ./auth/ldap ./artifacts/document ./artifacts/deb ./artifacts/suite ./artifacts/apt
 	.cache/tools/staticcheck -tags clients ./conformance/... ./auth/ldap ./artifacts/document ./artifacts/deb ./artifacts/suite ./artifacts/apt
+	go vet -tags backends ./storage/... ./conformance/replicas/...
+	.cache/tools/staticcheck -tags backends ./storage/... ./conformance/replicas/...
 
 # vuln: known vulnerabilities in what the program calls; needs the network for the database.
 vuln:

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -317,6 +318,9 @@ func (d *Door) conclude(out *response, r *http.Request, c Call, route Route, act
 			for k, v := range own.Header {
 				out.Header()[k] = v
 			}
+		}
+		if after, later := retryAfter(err); later && own == nil {
+			out.Header()["Retry-After"] = []string{strconv.Itoa(int(after.Seconds()))}
 		}
 		if out.status == 0 {
 			d.challenge.header(out.Header(), r, c.On, action, ans, err)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/entrepot/entrepot/auth"
 )
@@ -29,6 +30,7 @@ var (
 	badRequest   = Answer{400, "UNSUPPORTED", "the request is malformed"}
 	unknownRoute = Answer{404, "UNSUPPORTED", "no such path"}
 	tooMany      = Answer{429, "TOOMANYREQUESTS", "too many failed logins"}
+	unavailable  = Answer{503, "UNAVAILABLE", "the registry cannot answer now"}
 	busy         = Answer{503, "UNAVAILABLE", "logins are not looked at just now"}
 )
 
@@ -69,7 +71,19 @@ func outcome(err error) (out Answer, detail any, cause error) {
 		// docker shows the message and nothing else.
 		return Answer{Unauthorized.Status, Unauthorized.Code, "these credentials are wrong, have ended or were withdrawn"}, map[string]string{"hint": "these credentials are wrong, have ended or were withdrawn; log in again"}, err
 	}
+	if _, later := retryAfter(err); later {
+		return unavailable, map[string]string{"hint": "what this registry stands on does not answer now; nothing was lost, try again"}, err
+	}
 	return Internal, nil, err
+}
+
+// retryAfter tells when something may be tried again that fails because a floor below does not answer just now.
+func retryAfter(err error) (time.Duration, bool) {
+	var later interface{ RetryAfter() time.Duration }
+	if errors.As(err, &later) {
+		return later.RetryAfter(), true
+	}
+	return 0, false
 }
 
 // Form is how errors are told to a client.

@@ -108,7 +108,7 @@ func (r *Registry) unorphan(ctx context.Context, tx kv.Tx, d digest.Digest) erro
 	}
 	s, err := parseStock(row)
 	if err == nil && !s.dying.IsZero() {
-		err = errVanished
+		err = fmt.Errorf("the same content, left by a crash, is just being deleted: %w", errVanished)
 	}
 	if err == nil && !s.doomed.IsZero() {
 		tx.Delete(keyDoomed(s.doomed, d))

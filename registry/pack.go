@@ -51,6 +51,10 @@ func isPack(begin []byte) bool { return bytes.HasPrefix(begin, packMagic) }
 // rebuilt index say what he likes.
 func reserved(begin []byte) bool { return isPack(begin) || journal.IsSegment(begin) }
 
+func errReserved() error {
+	return &Error{Code: BlobUploadInvalid, Detail: map[string]string{"hint": "content that begins like this is for the registry's own use; wrap it into an archive"}}
+}
+
 func writePack(entries []packed) []byte {
 	size := 64
 	for _, e := range entries {

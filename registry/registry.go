@@ -28,6 +28,8 @@ type Config struct {
 	Doomed        time.Duration // for how long what is to be deleted waits for somebody who wants it after all; default 10 min
 	SweepEvery    time.Duration // default 1 h; negative: never by itself
 
+	LinkTTL time.Duration // for how long links to content are good that clients are sent to, if the store makes such; 0: they are not
+
 	Admissions []Admission // asked in turn about each manifest
 	Log        *slog.Logger
 	Now        func() time.Time // for tests
@@ -58,6 +60,7 @@ type Registry struct {
 
 	manifestBytes int64
 	uploadTTL     time.Duration
+	linkTTL       time.Duration
 	fillFor       time.Duration
 	grace         time.Duration
 	doomed        time.Duration
@@ -76,7 +79,7 @@ func Open(ctx context.Context, c Config) (*Registry, error) {
 		blobs: c.Blobs, index: c.Index, uploads: c.Uploads, journal: journal.New(c.Index),
 		admissions: c.Admissions, log: c.Log, now: c.Now,
 		manifestBytes: cmp.Or(c.ManifestBytes, DefaultManifestBytes), uploadTTL: cmp.Or(c.UploadTTL, DefaultUploadTTL),
-		fillFor: cmp.Or(c.FillFor, 30*time.Second), grace: cmp.Or(c.Grace, DefaultGrace), doomed: cmp.Or(c.Doomed, DefaultDoomed), sweepEvery: cmp.Or(c.SweepEvery, DefaultSweepEvery),
+		linkTTL: c.LinkTTL, fillFor: cmp.Or(c.FillFor, 30*time.Second), grace: cmp.Or(c.Grace, DefaultGrace), doomed: cmp.Or(c.Doomed, DefaultDoomed), sweepEvery: cmp.Or(c.SweepEvery, DefaultSweepEvery),
 		unsettle: make(chan struct{}, 1),
 	}
 	if r.uploads == nil {

@@ -31,6 +31,12 @@ type Source interface {
 	Referrers(ctx context.Context, repo string, subject digest.Digest, kind, cursor string) iter.Seq2[Referrer, error]
 }
 
+// Linking is a source that may send clients straight to content.
+type Linking interface {
+	// LinkBlob returns an address from which whoever has it may read a blob of repo, without this registry; empty: use OpenBlob.
+	LinkBlob(ctx context.Context, repo string, d digest.Digest) (string, error)
+}
+
 // Notes are what a source has to say of how it answered, besides the answer.
 type Notes struct{ Stale string } // why what is served may not be the newest; empty: it is
 

@@ -294,7 +294,7 @@ func (m *gcModel) broken(do func(r *Registry) error) {
 	err := do(m.any())
 	m.index.FailAt(0, nil)
 	m.blobs.FailAt(0, nil)
-	if err != nil && !errors.Is(err, failure) {
+	if err != nil && !errors.Is(err, failure) && !errors.Is(err, errVanished) { // the latter is tried again later
 		m.rt.Fatalf("background work failed by itself: %v", err)
 	}
 }

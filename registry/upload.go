@@ -198,6 +198,9 @@ func (r *Registry) PutBlob(ctx context.Context, repo string, d digest.Digest, le
 		return err
 	}
 	u := &upload{Upload: Upload{ID: blob.Named(newUUID(), d)}, algorithm: d.Algorithm(), inRow: true}
+	if placer, ok := r.blobs.(blob.Placer); ok && length > smallBlob {
+		return r.place(ctx, placer, repo, d, u, length, src)
+	}
 	h, err := r.receive(ctx, u, length, src)
 	if err == nil && h == nil {
 		h, err = r.rehash(ctx, u, d.Algorithm())
@@ -265,8 +268,7 @@ func (r *Registry) receive(ctx context.Context, u *upload, length int64, src io.
 		all := append(u.bytes[:len(u.bytes):len(u.bytes)], more...)
 		if reserved(all) {
 			in.Close()
-			return nil, &Error{Code: BlobUploadInvalid, Detail: map[string]string{
-				"hint": "content that begins like this is for the registry's own use; wrap it into an archive"}}
+			return nil, errReserved()
 		}
 		u.bytes, u.Size = all, int64(len(all))
 		if err != nil {

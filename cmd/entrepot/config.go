@@ -84,6 +84,54 @@ type TLS struct {
 type Storage struct {
 	// Content in files.
 	Disk Disk `yaml:"disk"`
+
+	// Content in an S3 bucket, if one is named.
+	S3 S3 `yaml:"s3"`
+}
+
+// S3 keeps content in a bucket. Any number of registries may share it, with a database that they share as well.
+type S3 struct {
+	// The bucket, which exists already. Empty means that content is in files.
+	Bucket string `yaml:"bucket"`
+
+	// Where it lies. Empty means what the AWS configuration says, and us-east-1 with an endpoint.
+	Region string `yaml:"region"`
+
+	// The address of a server other than Amazon's, as https://s3.example.com.
+	Endpoint string `yaml:"endpoint"`
+
+	// The address under which clients reach it, if that is another one.
+	PublicEndpoint string `yaml:"publicEndpoint"`
+
+	// What is put before every key, so that a bucket can hold several things.
+	Prefix string `yaml:"prefix"`
+
+	// Put the bucket into the path of addresses and not into the name of the host, as most servers other than Amazon's want it.
+	ForcePathStyle bool `yaml:"forcePathStyle"`
+
+	// Who logs in. Empty means whom the AWS tools would find: in the environment, in ~/.aws, or by the machine's role.
+	AccessKey string `yaml:"accessKey"`
+
+	// A file with the secret key that belongs to the access key.
+	SecretKeyFile string `yaml:"secretKeyFile"`
+
+	// How the server encrypts: AES256 or aws:kms. Empty means as the bucket is set up.
+	SSE string `yaml:"sse"`
+
+	// The key for aws:kms. Empty means the bucket's own.
+	KMSKey string `yaml:"kmsKey"`
+
+	// The storage class of content. Empty means the default.
+	StorageClass string `yaml:"storageClass"`
+
+	// The most bytes that all uploads together hold in memory.
+	Memory Bytes `yaml:"memory"`
+
+	// Send clients that pull a blob straight to the bucket, by a link that is good for linkTTL.
+	Redirect bool `yaml:"redirect"`
+
+	// For how long such links are good.
+	LinkTTL time.Duration `yaml:"linkTTL"`
 }
 
 // Disk keeps content in a folder.
@@ -96,6 +144,22 @@ type Disk struct {
 type Index struct {
 	// Metadata in one file.
 	Bolt Bolt `yaml:"bolt"`
+
+	// Metadata in a PostgreSQL database, if one is named.
+	Postgres Postgres `yaml:"postgres"`
+}
+
+// Postgres keeps metadata in a database. Any number of registries may share it, with a bucket that they share as well.
+type Postgres struct {
+	// The database, as postgres://user:password@db.example.com:5432/registry?sslmode=verify-full. What is left out comes from PostgreSQL's own variables
+	// (PGPASSFILE and so on). Empty means that metadata is in a file.
+	URL string `yaml:"url"`
+
+	// The schema that holds the tables, and exists already. Empty means the user's first, mostly public.
+	Schema string `yaml:"schema"`
+
+	// The most connections of one registry. 0 means 16.
+	Connections int `yaml:"connections"`
 }
 
 // Bolt keeps metadata in a file.
@@ -447,7 +511,8 @@ func defaultConfig() Config {
 			StaleBuild: 30 * 24 * time.Hour,
 			Apt:        Apt{Algorithm: "ed25519"},
 		},
-		GC: GC{Every: registry.DefaultSweepEvery, Grace: registry.DefaultGrace, Delay: registry.DefaultDoomed},
+		Storage: Storage{S3: S3{Memory: 256 << 20, Redirect: true, LinkTTL: 15 * time.Minute}},
+		GC:      GC{Every: registry.DefaultSweepEvery, Grace: registry.DefaultGrace, Delay: registry.DefaultDoomed},
 		Limits: Limits{
 			ManifestBytes: 4 << 20,
 			UploadTTL:     24 * time.Hour,

@@ -80,7 +80,7 @@ func (c Config) forClients(engine string) (string, error) {
 				b.WriteByte('\n')
 			}
 			fmt.Fprintf(&b, "[[registry]]\nprefix = %q\nlocation = %q\n", u.Name, u.home())
-			if strings.HasPrefix(u.URLs[0], "http://") {
+			if u.home() != u.Name && strings.HasPrefix(u.URLs[0], "http://") {
 				b.WriteString("insecure = true\n")
 			}
 			fmt.Fprintf(&b, "\n[[registry.mirror]]\nlocation = %q\n", host+"/"+u.Name)

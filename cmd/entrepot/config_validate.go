@@ -39,6 +39,7 @@ func (c Config) faults() faults {
 	case c.TLS.ClientCA != "" && c.TLS.Cert == "":
 		j.wrong("tls.clientCA", "client certificates need TLS; set tls.cert and tls.key too")
 	}
+	j.stores(c)
 	j.auth(c.Auth)
 	j.upstreams(c.Upstreams)
 	j.mirrors(mirrorEntries(c.Mirror), c.Upstreams)

@@ -20,11 +20,13 @@ func (s *server) routes(api http.Handler, measured *prometheus.Registry) http.Ha
 		measured.MustRegister(
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "entrepot_index_bytes", Help: "Size of the index on its medium."},
 				func() float64 { return float64(s.store.index.Size()) }),
-			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "entrepot_store_free_bytes", Help: "Bytes left on the content's medium."},
-				func() float64 { free, _ := s.store.free(); return float64(free) }),
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "entrepot_store_bytes", Help: "Bytes of blobs stored since the index began, each once."},
 				func() float64 { return float64(s.registry.StoredBytes()) }),
 		)
+		if s.store.free != nil {
+			measured.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "entrepot_store_free_bytes", Help: "Bytes left on the content's medium."},
+				func() float64 { free, _ := s.store.free(); return float64(free) }))
+		}
 		operations.Handle("GET /metrics", promhttp.HandlerFor(measured, promhttp.HandlerOpts{}))
 	}
 	if s.config.Profiles {

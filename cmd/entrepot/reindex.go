@@ -13,7 +13,6 @@ import (
 	"github.com/entrepot/entrepot/artifacts"
 	"github.com/entrepot/entrepot/auth/account"
 	"github.com/entrepot/entrepot/registry"
-	"github.com/entrepot/entrepot/storage/blob/disk"
 	"github.com/entrepot/entrepot/storage/kv"
 	"github.com/entrepot/entrepot/storage/kv/bolt"
 )
@@ -59,7 +58,10 @@ func storeConfig(a *app, config, data string) (Config, error) {
 }
 
 func (a *app) reindex(cmd *cobra.Command, c Config) (err error) {
-	content, path, _ := c.paths()
+	if c.shared() {
+		return errors.New("reindex writes a file: run it with index.postgres.url left out, and move what it made into an empty database with entrepot migrate")
+	}
+	_, path, _ := c.paths()
 	var former kv.View // nil: there is none to take anything from
 	// Holding the former index keeps a server out; one that is damaged cannot be held, nor served.
 	if _, err := os.Stat(path); err == nil {
@@ -72,7 +74,7 @@ func (a *app) reindex(cmd *cobra.Command, c Config) (err error) {
 			former = before
 		}
 	}
-	blobs, err := disk.Open(content)
+	blobs, _, err := openBlobs(cmd.Context(), c, newLog(c.Log, a.stderr))
 	if err != nil {
 		return err
 	}

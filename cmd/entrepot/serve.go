@@ -106,7 +106,7 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 	if err != nil {
 		return nil, err
 	}
-	if s.store, err = openStore(c); err != nil {
+	if s.store, err = openStore(ctx, c, s.log); err != nil {
 		return nil, err
 	}
 	open = append(open, s.store.close)

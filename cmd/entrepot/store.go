@@ -1,16 +1,21 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/storage/blob"
 	"github.com/entrepot/entrepot/storage/blob/disk"
+	"github.com/entrepot/entrepot/storage/blob/s3"
 	"github.com/entrepot/entrepot/storage/kv"
 	"github.com/entrepot/entrepot/storage/kv/bolt"
+	"github.com/entrepot/entrepot/storage/kv/postgres"
 )
 
 // store is what a configuration says that a registry stands on, opened. Whoever holds it is alone with it.
@@ -34,27 +39,86 @@ func (c Config) paths() (content, index, uploads string) {
 }
 
 // openStore opens, and makes if need be, everything that c names. The index comes first: it is what another process would hold.
-func openStore(c Config) (*store, error) {
-	content, indexPath, uploadsPath := c.paths()
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w; choose another with data, --data or ENTREPOT_DATA", err)
+func openStore(ctx context.Context, c Config, log *slog.Logger) (s *store, err error) {
+	if c.onDisk() {
+		if err := os.MkdirAll(c.Data, 0o700); err != nil {
+			return nil, fmt.Errorf("make the data folder: %w; choose another with data, --data or ENTREPOT_DATA", err)
+		}
 	}
-	index, err := bolt.Open(indexPath, bolt.Options{})
-	if err != nil {
+	s = &store{}
+	if s.index, s.uploads, err = openIndex(ctx, c, log); err != nil {
 		return nil, err
 	}
-	uploads, err := bolt.Open(uploadsPath, bolt.Options{Lazy: true})
+	if s.blobs, s.free, err = openBlobs(ctx, c, log); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// onDisk tells whether anything is kept on this machine.
+func (c Config) onDisk() bool { return c.Storage.S3.Bucket == "" || c.Index.Postgres.URL == "" }
+
+// shared tells whether other registries may stand on the same stores at the same time.
+func (c Config) shared() bool { return c.Index.Postgres.URL != "" }
+
+// openIndex opens the index, and where the state of uploads is kept.
+func openIndex(ctx context.Context, c Config, log *slog.Logger) (index, uploads kv.DB, err error) {
+	if p := c.Index.Postgres; p.URL != "" {
+		open := func(table string, lazy bool) (kv.DB, error) {
+			return postgres.Open(ctx, postgres.Config{URL: p.URL, Schema: p.Schema, Table: table, MaxConns: p.Connections, Lazy: lazy, Log: log})
+		}
+		if index, err = open("entrepot", false); err != nil {
+			return nil, nil, err
+		}
+		uploads, err = open("entrepot_uploads", true)
+	} else {
+		_, indexPath, uploadsPath := c.paths()
+		if index, err = bolt.Open(indexPath, bolt.Options{}); err != nil {
+			return nil, nil, err
+		}
+		uploads, err = bolt.Open(uploadsPath, bolt.Options{Lazy: true})
+	}
 	if err != nil {
 		index.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	blobs, err := disk.Open(content)
+	return index, uploads, nil
+}
+
+// openBlobs opens the store of content. free tells what is left of its medium; nil: nobody can tell.
+func openBlobs(ctx context.Context, c Config, log *slog.Logger) (blobs blob.Store, free func() (uint64, error), err error) {
+	if c.Storage.S3.Bucket == "" {
+		content, _, _ := c.paths()
+		onDisk, err := disk.Open(content)
+		if err != nil {
+			return nil, nil, err
+		}
+		return onDisk, onDisk.Free, nil
+	}
+	o := c.Storage.S3
+	var secret string
+	if o.SecretKeyFile != "" {
+		if secret, err = readSecretFile(o.SecretKeyFile); err != nil {
+			return nil, nil, fmt.Errorf("read the secret key of storage.s3: %w", err)
+		}
+	}
+	bucket, err := s3.Open(ctx, s3.Config{
+		Bucket: o.Bucket, Region: o.Region, Endpoint: o.Endpoint, PublicEndpoint: o.PublicEndpoint, Prefix: o.Prefix, PathStyle: o.ForcePathStyle,
+		AccessKey: o.AccessKey, SecretKey: secret, SSE: o.SSE, KMSKey: o.KMSKey, StorageClass: o.StorageClass, Memory: int64(o.Memory), Log: log,
+	})
 	if err != nil {
-		uploads.Close()
-		index.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return &store{blobs: blobs, index: index, uploads: uploads, free: blobs.Free}, nil
+	check, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := bucket.Check(check); err != nil {
+		if !errors.Is(err, blob.ErrUnavailable) {
+			return nil, nil, err
+		}
+		log.Warn("the bucket does not answer; content can be served and taken when it does", "err", err)
+	}
+	return bucket, nil, nil
 }
 
 func (s *store) close() error {
@@ -71,8 +135,13 @@ func (s *store) registryConfig(c Config, log *slog.Logger) registry.Config {
 	if every == 0 {
 		every = -1 // never
 	}
+	var links time.Duration
+	if c.Storage.S3.Redirect {
+		links = c.Storage.S3.LinkTTL
+	}
 	return registry.Config{
-		Grace: c.GC.Grace, Doomed: c.GC.Delay, SweepEvery: every,
+		LinkTTL: links,
+		Grace:   c.GC.Grace, Doomed: c.GC.Delay, SweepEvery: every,
 		Blobs: s.blobs, Index: s.index, Uploads: s.uploads,
 		ManifestBytes: int64(c.Limits.ManifestBytes), UploadTTL: c.Limits.UploadTTL,
 		Log: log,

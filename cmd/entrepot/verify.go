@@ -25,10 +25,10 @@ Each problem is one line; with any, the exit status is 1. Nothing is changed.`,
 			return err
 		}
 		_, index, _ := c.paths()
-		if _, err := os.Stat(index); err != nil {
+		if _, err := os.Stat(index); err != nil && !c.shared() {
 			return fmt.Errorf("there is no store: %w; name its folder with data, --data or ENTREPOT_DATA", err)
 		}
-		s, err := openStore(c)
+		s, err := openStore(cmd.Context(), c, newLog(c.Log, a.stderr))
 		if err != nil {
 			return err
 		}

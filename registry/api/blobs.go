@@ -11,8 +11,21 @@ import (
 	"github.com/entrepot/entrepot/registry"
 )
 
-// getBlob serves a blob, whole or in ranges (distribution-spec, "Pulling blobs"; RFC 9110, section 14).
+// getBlob serves a blob, whole or in ranges (distribution-spec, "Pulling blobs"; RFC 9110, section 14), or sends the client to where it lies.
 func (a *API) getBlob(w http.ResponseWriter, r *http.Request, c door.Call) error {
+	if linking, ok := a.source.(registry.Linking); ok {
+		link, err := linking.LinkBlob(a.reading(r, c), c.On, digest.Digest(c.Last))
+		if err != nil {
+			return err
+		}
+		if link != "" {
+			describeBlob(w.Header(), digest.Digest(c.Last))
+			w.Header()["Location"] = []string{link}
+			w.Header()["Cache-Control"] = []string{"no-store"} // the link is somebody's, and ends
+			w.WriteHeader(http.StatusTemporaryRedirect)
+			return nil
+		}
+	}
 	info, content, err := a.source.OpenBlob(a.reading(r, c), c.On, digest.Digest(c.Last))
 	if err != nil {
 		return err

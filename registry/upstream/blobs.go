@@ -63,6 +63,25 @@ func (t *Through) OpenBlob(ctx context.Context, repo string, d digest.Digest) (b
 	return t.local.OpenBlob(ctx, here, d)
 }
 
+// LinkBlob is for what is here already.
+func (t *Through) LinkBlob(ctx context.Context, repo string, d digest.Digest) (string, error) {
+	u, there, here := t.of(repo)
+	if u == nil {
+		if below, ok := t.below.(registry.Linking); ok {
+			return below.LinkBlob(ctx, repo, d)
+		}
+		return "", nil
+	}
+	if !u.allows(there) {
+		return "", denied(u, here)
+	}
+	link, err := t.local.LinkBlob(ctx, here, d)
+	if absent(err) {
+		err = nil // it has to come first
+	}
+	return link, err
+}
+
 // fill returns the one filling of a blob that all who want it follow; nil: it is here by now.
 func (t *Through) fill(ctx context.Context, u *Upstream, there, here string, d digest.Digest) *registry.Filling {
 	name := here + " " + string(d)

@@ -48,6 +48,15 @@ func (c *Callers) OpenBlob(ctx context.Context, repo string, d digest.Digest) (b
 	return c.Through.OpenBlob(ctx, repo, d)
 }
 
+// LinkBlob links to whom the upstream lets in.
+func (c *Callers) LinkBlob(ctx context.Context, repo string, d digest.Digest) (string, error) {
+	ctx, err := c.admit(ctx, repo, wish{blob: d})
+	if err != nil {
+		return "", err
+	}
+	return c.Through.LinkBlob(ctx, repo, d)
+}
+
 // Tags yields the tags to whom the upstream lets in.
 func (c *Callers) Tags(ctx context.Context, repo, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {

@@ -36,9 +36,19 @@ var (
 	ErrUploadShort = errors.New("offset lies beyond the end of the upload")
 	// ErrFull says that the medium has no room. What was stored before is untouched.
 	ErrFull = errors.New("no space left for content")
+	// ErrUnavailable says that the medium does not answer, or wants fewer requests. Nothing was changed, and the same may work a little later. Drivers wrap it.
+	ErrUnavailable error = unavailable{}
 	// ErrName says that an upload's name is not one of the form that [ValidUpload] accepts.
 	ErrName = errors.New("invalid upload name")
 )
+
+// unavailable has a method by which rooms above know it that do not know this one.
+type unavailable struct{}
+
+func (unavailable) Error() string { return "the store of content is not available" }
+
+// RetryAfter is when it may be tried again.
+func (unavailable) RetryAfter() time.Duration { return 5 * time.Second }
 
 // Info describes stored content.
 type Info struct {
@@ -103,6 +113,13 @@ type Store interface {
 type Remover interface {
 	// DeleteAll is Delete for each of them. An error says that some may be left.
 	DeleteAll(ctx context.Context, all []digest.Digest) error
+}
+
+// Placer is an optional power: to take content in one step whose digest is known before it comes, without an upload.
+type Placer interface {
+	// Place stores src under d, durably, and returns its size. src judges what it reads, and ends with an error instead of io.EOF if that is not the content
+	// of d: then nothing is stored, and that error is returned.
+	Place(ctx context.Context, d digest.Digest, src io.Reader) (size int64, err error)
 }
 
 // Linker is another: to send the reader straight to the content (a presigned URL).

@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"time"
 )
 
 var (
@@ -26,11 +27,22 @@ var (
 	ErrClosed = errors.New("index is closed")
 	// ErrFull says that the medium has no room. What was committed before is untouched.
 	ErrFull = errors.New("no space left for the index")
+	// ErrUnavailable says that the database does not answer, or that a transaction met others too often. The same may work a little later. Nothing was changed,
+	// unless the driver says that it cannot know. Drivers wrap it.
+	ErrUnavailable error = unavailable{}
 	// ErrKey says that a transaction wrote a key that is empty or longer than MaxKey.
 	ErrKey = errors.New("invalid key")
 	// ErrBusy says that another process holds the database.
 	ErrBusy = errors.New("index is in use by another process")
 )
+
+// unavailable has a method by which rooms above know it that do not know this one.
+type unavailable struct{}
+
+func (unavailable) Error() string { return "the index is not available" }
+
+// RetryAfter is when it may be tried again.
+func (unavailable) RetryAfter() time.Duration { return 5 * time.Second }
 
 // MaxKey is the longest key, in bytes, that every driver takes.
 const MaxKey = 1024

@@ -14,7 +14,7 @@ import (
 var (
 	// ErrUnavailable says that the server is away, starting, stopping, out of connections, read-only, or too slow, or that an Update met
 	// others too often. Nothing was changed; the same call may succeed later.
-	ErrUnavailable = errors.New("postgresql is unavailable")
+	ErrUnavailable = fmt.Errorf("postgresql: %w", kv.ErrUnavailable)
 	// ErrUnknown says that the connection was lost while a commit was under way and that the server could not be asked since what became of
 	// it. It always comes with ErrUnavailable. Whoever gets it has to look, or to do the same again.
 	ErrUnknown = errors.New("outcome of the commit is unknown")
