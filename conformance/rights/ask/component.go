@@ -123,7 +123,7 @@ func (c Caller) Order(t testing.TB, what string, members ...string) wire.Reply {
 func (c Caller) Promote(t testing.TB, component, version, place string) (id string) {
 	t.Helper()
 	var made struct{ ID string }
-	c.Order(t, "promotions", "component", component, "version", version, "to", place).Want(t, 201).JSON(t, &made)
+	c.Order(t, "promotions", "component", component, "version", version, "to", place).Want(t, 200, 201).JSON(t, &made)
 	return made.ID
 }
 
