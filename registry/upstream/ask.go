@@ -45,10 +45,6 @@ func (t *Through) ask(ctx context.Context, name string, do func(context.Context)
 	}
 }
 
-func unknown(repo, ref string) error {
-	return &registry.Error{Code: registry.ManifestUnknown, Detail: map[string]string{"name": repo, "reference": ref}}
-}
-
 func denied(u *Upstream, repo string) error {
 	return &registry.Error{Code: registry.Denied, Detail: map[string]string{"name": repo, "hint": "it may not be pulled through from " + u.Remote.Name() + ": the configuration does not allow it"}}
 }

@@ -21,9 +21,6 @@ const (
 	believedWithout  = time.Minute // a login that could not be asked about is believed for so long before the next try
 )
 
-// loginNeeded is the code of what those are told who show nothing, and whom the upstream does not let in.
-const loginNeeded = "LOGIN_NEEDED"
-
 // Callers is a Through some of whose upstreams are asked with each caller's own credentials, and by nobody else's:
 //
 //	callers, err := upstream.NewCallers(through, upstream.CallersConfig{Upstream: "ghcr.example.com"})
