@@ -47,6 +47,9 @@ type Config struct {
 	// When content goes that nothing names any more.
 	GC GC `yaml:"gc"`
 
+	// Which tags and manifests are kept, where not all are. Something goes only if no rule that is about it keeps it; what is immutable or deployed always stays.
+	Retention []RetentionEntry `yaml:"retention"`
+
 	// How much, and how long.
 	Limits Limits `yaml:"limits"`
 
@@ -469,6 +472,29 @@ type GC struct {
 
 	// For how long what is to go waits, in case that somebody wants it after all.
 	Delay time.Duration `yaml:"delay"`
+}
+
+// RetentionEntry is a rule by which tags and manifests are kept. They go at the times of gc, as entrepot retention plan tells before.
+type RetentionEntry struct {
+	// The repositories that it is about: cloud/dmp/* (* stands for anything in one part of a name, ? for a character), cloud/** (cloud and all below it), or ** for
+	// all. What is kept of an upstream is meant only where its whole name stands first, as in docker.io/**.
+	Repositories []string `yaml:"repositories"`
+
+	// The tags that it is about, as pr-*. Empty means all.
+	Tags []string `yaml:"tags"`
+
+	// Keep so many of these tags, the newest: of those that are versions the highest, in each format, and of the others those that were pushed last.
+	KeepLast int `yaml:"keepLast"`
+
+	// Keep those that were pulled, or pushed, within this time.
+	KeepPulled time.Duration `yaml:"keepPulled"`
+
+	// Keep those that were pushed within this time: only older ones go.
+	OlderThan time.Duration `yaml:"olderThan"`
+
+	// Manifests without a tag go when nobody has pulled or pushed them for this long, unless they are part of an index or refer to something that is there. 0s
+	// means that the rule is not about them.
+	Untagged time.Duration `yaml:"untagged"`
 }
 
 // Limits bound what one client can take.

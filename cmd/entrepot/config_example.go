@@ -77,6 +77,10 @@ func sampleConfig() Config {
 		Repository: "docker.io/library/alpine", Tags: []string{"latest"}, Versions: ">=3.18 <4", Last: 5, Platforms: []string{"linux/amd64", "linux/arm64"},
 		Referrers: true, Every: 6 * time.Hour,
 	}}
+	c.Retention = []RetentionEntry{
+		{Repositories: []string{"cloud/**"}, Tags: []string{"pr-*", "scratch-*"}, KeepLast: 10, KeepPulled: 720 * time.Hour, OlderThan: 336 * time.Hour},
+		{Repositories: []string{"**"}, Untagged: 720 * time.Hour},
+	}
 	c.Artifacts.BaseImages = []string{"python:3.*-alpine", "registry.example.com/base/*"}
 	c.Artifacts.RequiredLabels = []string{"org.opencontainers.image.revision"}
 	c.Artifacts.Rules = map[string]string{"manifest.base_image.denied": "warn", "version.ownership.missing": "off"}

@@ -54,6 +54,8 @@ var verbs = []func(*app) *cobra.Command{
 	exportVerb,
 	indexVerb,
 	mirrorVerb,
+	gcVerb,
+	retentionVerb,
 	auditVerb,
 	loginVerb,
 	logoutVerb,

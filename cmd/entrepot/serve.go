@@ -24,6 +24,8 @@ import (
 	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/registry/api"
 	"github.com/entrepot/entrepot/registry/manage"
+	"github.com/entrepot/entrepot/registry/retain"
+	"github.com/entrepot/entrepot/registry/retain/collect"
 )
 
 func serveVerb(a *app) *cobra.Command {
@@ -76,6 +78,8 @@ type server struct {
 	registry   *registry.Registry
 	authority  *authority
 	components *components
+	collector  *collect.Collector
+	retention  *retain.Retention
 	file       *configFile // what the configuration was read from
 	listener   net.Listener
 	http       *http.Server
@@ -142,7 +146,13 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 	if s.components.mirrors, err = openMirrors(c, s.components.through, s.registry, s.store.index, s.log); err != nil {
 		return nil, err
 	}
-	routes = slices.Concat(routes, s.authority.routes(), s.components.routes(s.registry), manage.Routes(manage.Config{Mirrors: s.components.mirrors, Stopping: s.stopping}))
+	s.collector = collect.New(s.registry)
+	if s.retention, err = openRetention(c, s.components, s.registry); err != nil {
+		return nil, err
+	}
+	routes = slices.Concat(routes, s.authority.routes(), s.components.routes(s.registry), manage.Routes(manage.Config{
+		Mirrors: s.components.mirrors, Collector: s.collector, Retention: s.retention, Stopping: s.stopping,
+	}))
 	var handler http.Handler = door.New(at, routes...)
 	if through := s.components.through; through != nil {
 		s.authority.logins.UseUpstreams(loginsAt(callersOf(c.Upstreams), s.components.callers)...)
@@ -190,6 +200,8 @@ func (s *server) run(ctx context.Context) error {
 	if s.components.mirrors != nil {
 		background.Go(func() { s.components.mirrors.Run(work) })
 	}
+	background.Go(func() { s.collector.Run(work) })
+	background.Go(func() { s.retention.Run(work) })
 	background.Go(func() { s.authority.run(work, s.file) })
 	served := make(chan error, 1)
 	go func() {

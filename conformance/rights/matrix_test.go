@@ -23,12 +23,13 @@ import (
 	"github.com/entrepot/entrepot/conformance/spec/wire"
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry/api"
+	"github.com/entrepot/entrepot/registry/manage"
 )
 
 // routes are all that the program serves beside /healthz and its like.
 func routes() []door.Route {
 	return slices.Concat(api.Routes(api.Config{Moves: artifacts.Tags{}}), authapi.Routes(authapi.Config{}),
-		artifactsapi.Routes(artifactsapi.Config{}), tree.New(tree.Config{}).Routes(), apt.Routes(apt.Config{}))
+		artifactsapi.Routes(artifactsapi.Config{}), tree.New(tree.Config{}).Routes(), apt.Routes(apt.Config{}), manage.Routes(manage.Config{}))
 }
 
 // methodsOf returns what a route answers, and the action that each method needs: HEAD like GET where the route says nothing else of it.
@@ -49,8 +50,8 @@ var rows = func() (all []row) {
 	for _, r := range routes() {
 		heads[r.Name] = methodsOf(r)["HEAD"] != ""
 	}
-	for i, r := range slices.Concat(registryRows, accountRows, componentRows) {
-		r.component = i >= len(registryRows)+len(accountRows)
+	for i, r := range slices.Concat(registryRows, accountRows, manageRows, componentRows) {
+		r.component = i >= len(registryRows)+len(accountRows)+len(manageRows)
 		all = append(all, r)
 		if r.method == "GET" && heads[r.route] {
 			get := r

@@ -77,15 +77,19 @@ func begin(w http.ResponseWriter) *lines {
 
 // say sends a line: a word, and what there is to say of it.
 func (l *lines) say(word string, value any) {
+	if l.write(word, value); l.err == nil {
+		l.err = http.NewResponseController(l.w).Flush()
+	}
+}
+
+// write writes a line, which may go out later.
+func (l *lines) write(word string, value any) {
 	if l.err != nil {
 		return
 	}
 	body, err := line(map[string]any{word: value})
 	if err == nil {
 		_, err = l.w.Write(body)
-	}
-	if err == nil {
-		err = http.NewResponseController(l.w).Flush()
 	}
 	l.err = err
 }

@@ -5,6 +5,8 @@
 //
 //	curl -u root https://registry.example.com/api/v1/mirrors
 //	curl -u root -N -H 'Content-Type: application/json' -d '{"repository": "docker.io/library/alpine"}' https://registry.example.com/api/v1/mirrors/runs
+//	curl -u root -N https://registry.example.com/api/v1/gc/plan?all=true
+//	curl -u root -N -H 'Content-Type: application/json' -d '{}' https://registry.example.com/api/v1/retention/runs
 //
 // The promises:
 //
@@ -12,6 +14,8 @@
 //   - Lists are {"items": […], "next": "…"}: next is given back as ?after=, and the Link header has the whole address (RFC 8288).
 //   - What takes long is answered at once, with a line of JSON for each step (application/x-ndjson): {"progress": …} about twice a second while it runs, and
 //     {"result": …} at its end. An answer that ends without a result is not whole. A client that leaves stops nothing.
+//   - A plan changes nothing. It has a line {"fate": …} for each thing that goes (with ?all=true also for what stays), {"progress": …} now and then, and {"result": …}
+//     with the sums at its end. It ends when its client leaves.
 //   - A query parameter or a field that is not known is refused, no body is read without a bound, and errors are problems (RFC 9457) whose detail says what to do.
 //
 // Each kind of work has a file of its own with its rows of the table; what the work is and when it is done is decided by the rooms below.
@@ -23,12 +27,16 @@ import (
 
 	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/door"
+	"github.com/entrepot/entrepot/registry/retain"
+	"github.com/entrepot/entrepot/registry/retain/collect"
 	"github.com/entrepot/entrepot/registry/upstream/mirror"
 )
 
 // Config is what the routes stand on.
 type Config struct {
-	Mirrors *mirror.Mirrors // nil: nothing is mirrored, and the list of mirrors is empty
+	Mirrors   *mirror.Mirrors    // nil: nothing is mirrored, and the list of mirrors is empty
+	Collector *collect.Collector // nil: no content can be told to go
+	Retention *retain.Retention  // nil: there are no rules
 
 	// Stopping is closed when the registry is told to stop: then those who watch something are sent away, so that it need not wait for them. Nil: it never is.
 	Stopping <-chan struct{}
@@ -43,7 +51,7 @@ const base = "/api/v1"
 func Routes(c Config) []door.Route {
 	m := &manage{c}
 	var routes []door.Route
-	for _, r := range slices.Concat(m.mirrorRows()) {
+	for _, r := range slices.Concat(m.mirrorRows(), m.gcRows(), m.retentionRows()) {
 		routes = append(routes, r.route())
 	}
 	return routes
