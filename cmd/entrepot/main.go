@@ -26,6 +26,7 @@ import (
 var verbs = []func(*app) *cobra.Command{
 	serveVerb,
 	verifyVerb,
+	importVerb,
 	reindexVerb,
 	lsVerb,
 	tagsVerb,
