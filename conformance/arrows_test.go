@@ -100,7 +100,7 @@ var plan = []floor{
 		"having work done once at a time has nothing to do with what the work is"},
 	{[]string{"registry/retain/..."}, append([]string{"registry", "registry/retain/follow", "artifacts/version"}, contracts...), false,
 		"retention removes things as people do, and orders tags by the versions that they are; why something stays whatever the rules say is told to it"},
-	{[]string{"registry/manage/..."}, []string{"registry", "registry/upstream/mirror", "registry/retain/...", "door", "auth"}, false,
+	{[]string{"registry/manage/..."}, []string{"registry", "registry/transfer", "registry/upstream/mirror", "registry/retain/...", "door", "auth"}, false,
 		"the routes of those who run the registry ask the rooms that do the work, and the policy"},
 	{[]string{"registry/..."}, append([]string{"registry"}, contracts...), false,
 		"pull-through and the sweeper stand on the registry and on the contracts of storage"},

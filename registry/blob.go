@@ -47,7 +47,7 @@ func (r *Registry) Blob(ctx context.Context, repo string, d digest.Digest) (blob
 	}
 	row, err := r.index.Get(ctx, keyHold(repo, d))
 	if errors.Is(err, kv.ErrNotFound) {
-		return blob.Info{}, blobUnknown(repo, d)
+		return blob.Info{}, r.whyUnknown(ctx, repo, d)
 	}
 	if err != nil {
 		return blob.Info{}, fault(err, "look up blob %s of %s", d, repo)
@@ -204,7 +204,7 @@ func (r *Registry) Mount(ctx context.Context, repo string, d digest.Digest, from
 		from = source
 	}
 	info, err := r.Blob(ctx, from, d)
-	if Code(err) == BlobUnknown {
+	if code := Code(err); code == BlobUnknown || code == BlobDamaged {
 		return false, nil
 	}
 	if err != nil {

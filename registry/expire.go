@@ -40,8 +40,8 @@ func (r *Registry) ExpireUploads(ctx context.Context) (int, error) {
 		}
 		if gone {
 			removed++
-		} else {
-			alive[id] = true
+		} else if u, err := parseUpload(id, pair.Value); err == nil {
+			alive[u.stored()] = true
 		}
 	}
 	for pending, err := range r.blobs.Uploads(ctx) {
@@ -62,7 +62,7 @@ func (r *Registry) ExpireUploads(ctx context.Context) (int, error) {
 
 // expire forgets an upload if nobody has written it since the given time and nobody is writing it now.
 func (r *Registry) expire(ctx context.Context, repo, id string, row []byte, before time.Time) (gone bool, err error) {
-	if u, err := parseUpload(id, row); err == nil && u.touched.After(before) {
+	if u, err := parseUpload(id, row); err == nil && (u.touched.After(before) || u.claimed(r.now())) {
 		return false, nil
 	}
 	unlock, free := r.writing.lock(ctx, keyUpload(repo, id), 0)
@@ -81,7 +81,7 @@ func (r *Registry) expire(ctx context.Context, repo, id string, row []byte, befo
 	if err != nil {
 		r.log.Warn("an upload's row is damaged; it is forgotten", "repo", repo, "upload", id)
 		u = &upload{Upload: Upload{ID: id}}
-	} else if u.touched.After(before) {
+	} else if u.touched.After(before) || u.claimed(r.now()) {
 		return false, nil
 	}
 	r.dropUpload(ctx, repo, u)

@@ -67,6 +67,9 @@ func (r *Registry) tryKeep(ctx context.Context, repo string, d digest.Digest, u 
 			added = u.Size
 			now := r.now()
 			tx.Put(keyBlob(d), stock{size: u.Size, committed: now, touched: now}.row())
+			if _, err := r.restoreIn(ctx, tx, d, u.action()); err != nil { // it may have been damaged
+				return err
+			}
 			if u.inRow {
 				tx.Put(keyData(d), u.bytes)
 				tx.Put(keySettle(now, d), []byte("data"))
@@ -114,7 +117,7 @@ func (r *Registry) alive(ctx context.Context, d digest.Digest) (bool, error) {
 
 // commit makes an upload content. An earlier try may have come this far and failed behind it.
 func (r *Registry) commit(ctx context.Context, d digest.Digest, u *upload) error {
-	err := r.blobs.Commit(ctx, u.ID, d)
+	err := r.blobs.Commit(ctx, u.stored(), d)
 	if errors.Is(err, blob.ErrUploadUnknown) {
 		if info, statErr := r.blobs.Stat(ctx, d); statErr != nil || info.Size != u.Size {
 			return uploadUnknown(u.ID) // its bytes were swept before they could be recorded, or lost in a power cut: they are to be sent again

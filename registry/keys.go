@@ -18,7 +18,9 @@ const IndexVersion = 2
 //
 //	meta/version                         the table's version
 //	meta/segment                         first sealed journal line that is not yet in a closed segment, and the open segment's digest
+//	meta/transfer                        whose copy the index is to become; there until it is one (package registry/transfer)
 //	meta/sweep                           the blob that an interrupted sweep goes on behind
+//	meta/turn/<what>                     when one of the registries over the index was last at what only one of them need do
 //	repo/<repo>                          when the repository got its first manifest; exists while it has one
 //	blob/<d>                             size, committed, touched; once nobody holds it: since when, and since when it is being deleted
 //	blob/<d>!<repo>                      nothing; the repository holds the blob
@@ -35,6 +37,9 @@ const IndexVersion = 2
 //	settle/<nanoseconds>!<d>             man or data; bytes to be copied to the blob store
 //	pack/<d>                             number of entries; a pack in the blob store
 //	segment/<from>                       digest of the journal's segment that begins at line <from>
+//	damaged/<d>                          what was found wrong with a blob's content, as JSON
+//	damaged/<d>!<repo>                   the row of the repository's hold on it, which it gets back with sound content
+//	meta/scrub                           how far a scrub is, and what came of the last one
 //	pull/<repo>!<d>                      when the manifest was last pulled, and how often
 //	upload/<repo>!<id>                   (in the uploads' own database) an upload's state
 //
@@ -64,6 +69,7 @@ const (
 	prefixUpload  = "upload/"
 )
 
+func keyTurn(what string) string                  { return "meta/turn/" + what }
 func keyRepo(repo string) string                  { return prefixRepo + repo }
 func keyBlob(d digest.Digest) string              { return prefixBlob + string(d) }
 func keyData(d digest.Digest) string              { return prefixData + string(d) }

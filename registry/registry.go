@@ -20,6 +20,7 @@ type Config struct {
 	Blobs   blob.Store
 	Index   kv.DB // durable
 	Uploads kv.DB // may be lazy: survives a restart, not a power cut. Nil means Index.
+	Shared  bool  // other registries stand on the same three at the same time
 
 	ManifestBytes int64         // longest manifest; default 4 MiB, the least that clients may count on
 	UploadTTL     time.Duration // how long an upload may rest; default 24 h
@@ -53,6 +54,7 @@ type Registry struct {
 	blobs      blob.Store
 	index      kv.DB
 	uploads    kv.DB
+	shared     bool
 	journal    *journal.Journal
 	admissions []Admission
 	log        *slog.Logger
@@ -76,7 +78,7 @@ type Registry struct {
 // Open prepares a registry. It refuses an index that a newer program wrote; it reads nothing that grows with what is stored.
 func Open(ctx context.Context, c Config) (*Registry, error) {
 	r := &Registry{
-		blobs: c.Blobs, index: c.Index, uploads: c.Uploads, journal: journal.New(c.Index),
+		blobs: c.Blobs, index: c.Index, uploads: c.Uploads, shared: c.Shared, journal: journal.New(c.Index),
 		admissions: c.Admissions, log: c.Log, now: c.Now,
 		manifestBytes: cmp.Or(c.ManifestBytes, DefaultManifestBytes), uploadTTL: cmp.Or(c.UploadTTL, DefaultUploadTTL),
 		linkTTL: c.LinkTTL, fillFor: cmp.Or(c.FillFor, 30*time.Second), grace: cmp.Or(c.Grace, DefaultGrace), doomed: cmp.Or(c.Doomed, DefaultDoomed), sweepEvery: cmp.Or(c.SweepEvery, DefaultSweepEvery),

@@ -23,13 +23,17 @@ func (r *Registry) runSweep(ctx context.Context) {
 			return
 		case <-time.After(min(reapEvery, r.sweepEvery)):
 		}
-		if r.now().Sub(swept) >= r.sweepEvery {
+		if r.shared || r.now().Sub(swept) >= r.sweepEvery { // in turn, whoever finds it due
 			swept = r.now()
-			r.background(ctx, "sweep", func() error { _, err := r.Sweep(ctx, SweepOptions{Rate: sweepRate, Follow: true}); return err })
+			r.background(ctx, "sweep", func() error {
+				return r.inTurn(ctx, "sweep", r.sweepEvery, func() error { _, err := r.Sweep(ctx, SweepOptions{Rate: sweepRate, Follow: true}); return err })
+			})
 		}
-		if r.now().Sub(orphans) >= orphanEvery {
+		if r.shared || r.now().Sub(orphans) >= orphanEvery {
 			orphans = r.now()
-			r.background(ctx, "sweep orphans", func() error { _, _, err := r.SweepOrphans(ctx, SweepOptions{}); return err })
+			r.background(ctx, "sweep orphans", func() error {
+				return r.inTurn(ctx, "orphans", orphanEvery, func() error { _, _, err := r.SweepOrphans(ctx, SweepOptions{}); return err })
+			})
 		}
 		r.background(ctx, "delete what nobody holds", func() error {
 			done, err := r.Reap(ctx)
@@ -39,6 +43,14 @@ func (r *Registry) runSweep(ctx context.Context) {
 			return err
 		})
 	}
+}
+
+// inTurn does what one of the registries over the same stores has to do.
+func (r *Registry) inTurn(ctx context.Context, what string, every time.Duration, do func() error) error {
+	if !r.shared {
+		return do()
+	}
+	return r.turn(ctx, what, every, do)
 }
 
 func (r *Registry) background(ctx context.Context, what string, do func() error) {

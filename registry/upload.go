@@ -44,6 +44,8 @@ type upload struct {
 	inRow     bool   // the bytes lie in the row itself, not in the blob store
 	bytes     []byte
 	fetched   bool // it comes from another registry, not from a client; such uploads have no rows
+
+	claim
 }
 
 // action is what the journal calls what an upload ends in.
@@ -67,6 +69,7 @@ func (u *upload) row() []byte {
 	b = append(append(b, place...), '\t')
 	b = append(base64.RawStdEncoding.AppendEncode(b, u.state), '\t')
 	b = append(b, field(u.by)...)
+	b = u.claim.append(b)
 	return append(append(b, '\n'), u.bytes...)
 }
 
@@ -77,11 +80,12 @@ func parseUpload(id string, row []byte) (*upload, error) {
 	began, err2 := strconv.ParseInt(f[2], 10, 64)
 	touched, err3 := strconv.ParseInt(f[3], 10, 64)
 	state, err4 := base64.RawStdEncoding.DecodeString(f[5])
-	if !found || errors.Join(err1, err2, err3, err4) != nil || size < 0 || f[4] == "row" && size != int64(len(rest)) {
+	claim, err5 := parseClaim(string(line))
+	if !found || errors.Join(err1, err2, err3, err4, err5) != nil || size < 0 || f[4] == "row" && size != int64(len(rest)) {
 		return nil, errRow
 	}
 	return &upload{Upload: Upload{id, size, time.UnixMilli(began)}, algorithm: digest.Algorithm(f[0]), touched: time.UnixMilli(touched),
-		by: f[6], state: state, inRow: f[4] == "row", bytes: rest}, nil
+		by: f[6], state: state, inRow: f[4] == "row", bytes: rest, claim: claim}, nil
 }
 
 func newUUID() string {
@@ -114,7 +118,7 @@ func (r *Registry) Upload(ctx context.Context, repo, id string) (Upload, error) 
 	if unlock, ok := r.writing.lock(ctx, keyUpload(repo, id), statusWait); ok {
 		unlock()
 	}
-	u, err := r.loadUpload(ctx, repo, id)
+	u, err := r.rested(ctx, repo, id, statusWait)
 	if err != nil {
 		return Upload{}, err
 	}
@@ -125,7 +129,7 @@ func (r *Registry) Upload(ctx context.Context, repo, id string) (Upload, error) 
 // that is. A length that is not negative is what the client announced: fewer bytes are SizeInvalid. Whatever arrived before an error is kept and counted, so that
 // the client may resume behind it. It returns the upload's size.
 func (r *Registry) Append(ctx context.Context, repo, id string, offset, length int64, src io.Reader) (int64, error) {
-	u, unlock, err := r.lockUpload(ctx, repo, id)
+	ctx, u, unlock, err := r.lockUpload(ctx, repo, id)
 	if err != nil {
 		return 0, err
 	}
@@ -160,7 +164,7 @@ func (r *Registry) Finish(ctx context.Context, repo, id string, offset, length i
 	if err := checkDigest(d); err != nil {
 		return err
 	}
-	u, unlock, err := r.lockUpload(ctx, repo, id)
+	ctx, u, unlock, err := r.lockUpload(ctx, repo, id)
 	if err != nil {
 		return err
 	}
@@ -214,14 +218,14 @@ func (r *Registry) PutBlob(ctx context.Context, repo string, d digest.Digest, le
 		err = r.keep(ctx, repo, d, u)
 	}
 	if !u.inRow {
-		r.abort(ctx, u.ID) // also when it went well: of a blob that was here before, the bytes are not needed again
+		r.abort(ctx, u.stored()) // also when it went well: of a blob that was here before, the bytes are not needed again
 	}
 	return err
 }
 
 // Cancel ends an upload and forgets what was received.
 func (r *Registry) Cancel(ctx context.Context, repo, id string) error {
-	u, unlock, err := r.lockUpload(ctx, repo, id)
+	ctx, u, unlock, err := r.lockUpload(ctx, repo, id)
 	if err != nil {
 		return err
 	}
@@ -305,7 +309,7 @@ func (r *Registry) spill(ctx context.Context, u *upload, src io.Reader) error {
 	u.inRow, u.bytes = false, nil
 	err := r.append(ctx, u, 0, io.MultiReader(bytes.NewReader(had), bytes.NewReader(first[:]), src))
 	if u.Size < int64(len(had)) { // the store did not even take what was here before
-		r.abort(ctx, u.ID)
+		r.abort(ctx, u.stored())
 		u.inRow, u.bytes, u.Size = true, had, int64(len(had))
 	}
 	return err
@@ -314,7 +318,7 @@ func (r *Registry) spill(ctx context.Context, u *upload, src io.Reader) error {
 // append hands src to the blob store. Faults of the source and of the store are told apart: the first are the client's.
 func (r *Registry) append(ctx context.Context, u *upload, offset int64, src io.Reader) error {
 	watched := &watchedSource{src: src, asItComes: u.fetched}
-	size, err := r.blobs.Append(ctx, u.ID, offset, watched)
+	size, err := r.blobs.Append(ctx, u.stored(), offset, watched)
 	if errors.Is(err, blob.ErrUploadUnknown) {
 		return errGone
 	}
@@ -371,7 +375,7 @@ func (r *Registry) rehash(ctx context.Context, u *upload, a digest.Algorithm) (h
 		h.Write(u.bytes)
 		return h, nil
 	}
-	src, err := r.blobs.Resume(ctx, u.ID, 0)
+	src, err := r.blobs.Resume(ctx, u.stored(), 0)
 	if errors.Is(err, blob.ErrUploadUnknown) {
 		return nil, errGone
 	}
@@ -386,42 +390,46 @@ func (r *Registry) rehash(ctx context.Context, u *upload, a digest.Algorithm) (h
 	return h, fault(err, "read upload %s again", u.ID)
 }
 
-func (r *Registry) lockUpload(ctx context.Context, repo, id string) (*upload, func(), error) {
+// lockUpload makes an upload this request's own until the function that it returns is called. What is done with it is done under the context that it returns.
+func (r *Registry) lockUpload(ctx context.Context, repo, id string) (context.Context, *upload, func(), error) {
 	if err := checkName(repo); err != nil {
-		return nil, nil, err
+		return ctx, nil, nil, err
 	}
 	unlock, ok := r.writing.lock(ctx, keyUpload(repo, id), busyWait)
 	if !ok {
-		return nil, nil, &Error{Code: Busy, Detail: map[string]string{"upload": clip(id),
-			"hint": "another request is writing this upload; ask for its status and continue from there"}}
+		return ctx, nil, nil, busy(id)
 	}
-	u, err := r.loadUpload(ctx, repo, id)
+	if !r.shared {
+		u, err := r.loadUpload(ctx, repo, id)
+		if err != nil {
+			unlock()
+		}
+		return ctx, u, unlock, err
+	}
+	if err := checkUploadID(repo, id); err != nil {
+		unlock()
+		return ctx, nil, nil, err
+	}
+	ctx, u, end, err := r.claimUpload(ctx, repo, id)
 	if err != nil {
 		unlock()
-		return nil, nil, err
+		return ctx, nil, nil, err
 	}
-	return u, unlock, nil
+	return ctx, u, func() { end(); unlock() }, nil
+}
+
+func checkUploadID(repo, id string) error {
+	if !ValidName(repo) || len(id) != 36 || strings.ContainsAny(id, "!/") {
+		return uploadUnknown(id)
+	}
+	return nil
 }
 
 func (r *Registry) loadUpload(ctx context.Context, repo, id string) (*upload, error) {
-	if !ValidName(repo) || len(id) != 36 || strings.ContainsAny(id, "!/") {
-		return nil, uploadUnknown(id)
+	if err := checkUploadID(repo, id); err != nil {
+		return nil, err
 	}
-	row, err := r.uploads.Get(ctx, keyUpload(repo, id))
-	if errors.Is(err, kv.ErrNotFound) {
-		return nil, uploadUnknown(id)
-	}
-	if err != nil {
-		return nil, fault(err, "look up upload %s of %s", id, repo)
-	}
-	u, err := parseUpload(id, row)
-	if err != nil {
-		return nil, fault(err, "look up upload %s of %s", id, repo)
-	}
-	if u.by != field(journal.Who(ctx).Name) {
-		return nil, uploadUnknown(id)
-	}
-	return u, nil
+	return readUpload(ctx, r.uploads, repo, id)
 }
 
 func uploadUnknown(id string) error {
@@ -429,26 +437,54 @@ func uploadUnknown(id string) error {
 		"hint": "it was finished, cancelled, has expired, or belongs to another repository or to somebody else; begin a new one"}}
 }
 
+// saveUpload records an upload, and gives back the claim on it. One that was lost is Busy, and nothing is recorded.
 func (r *Registry) saveUpload(ctx context.Context, repo string, u *upload) error {
-	return fault(r.uploads.Update(ctx, func(tx kv.Tx) error {
-		tx.Put(keyUpload(repo, u.ID), u.row())
+	err := r.uploads.Update(ctx, func(tx kv.Tx) error {
+		if u.holder != "" {
+			if _, err := ownUpload(ctx, tx, repo, u.ID, u.holder); err != nil {
+				return err
+			}
+		}
+		given := *u
+		given.claim = given.given()
+		tx.Put(keyUpload(repo, u.ID), given.row())
 		return nil
-	}), "record upload %s of %s", u.ID, repo)
+	})
+	if errors.Is(err, errHeld) {
+		return busy(u.ID)
+	}
+	if err == nil {
+		u.holder = ""
+	}
+	return fault(err, "record upload %s of %s", u.ID, repo)
 }
 
-// dropUpload forgets an upload. What it fails to remove expires.
+// dropUpload forgets an upload, unless it has become somebody else's. What it fails to remove expires.
 func (r *Registry) dropUpload(ctx context.Context, repo string, u *upload) {
 	ctx = context.WithoutCancel(ctx)
-	if !u.inRow {
-		r.abort(ctx, u.ID)
+	if !r.shared && !u.inRow {
+		r.abort(ctx, u.stored())
 	}
 	err := r.uploads.Update(ctx, func(tx kv.Tx) error {
+		if r.shared {
+			if _, err := ownUpload(ctx, tx, repo, u.ID, u.holder); err != nil {
+				return err
+			}
+		}
 		tx.Delete(keyUpload(repo, u.ID))
 		return nil
 	})
+	if errors.Is(err, errHeld) {
+		return
+	}
 	if err != nil {
 		r.log.Warn("forget upload", "repo", repo, "upload", u.ID, "err", err)
+		return
 	}
+	if r.shared && !u.inRow {
+		r.abort(ctx, u.stored())
+	}
+	u.holder = ""
 }
 
 func (r *Registry) abort(ctx context.Context, name string) {

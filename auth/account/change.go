@@ -57,6 +57,7 @@ func (s *Store) change(ctx context.Context, doing string, fn func(c *change) err
 	}
 	if moved > 0 {
 		s.moved(moved)
+		s.tell(ctx)
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ const (
 // secrets that ended long ago. What fails is logged and tried again.
 func (s *Store) Run(ctx context.Context) {
 	var work sync.WaitGroup
+	work.Go(func() { s.listen(ctx) })
 	work.Go(func() { s.every(ctx, pollEvery, "look for changes of accounts", s.poll) })
 	work.Go(func() { s.every(ctx, flushEvery, "write when secrets were last used", s.flush) })
 	work.Go(func() { s.every(ctx, purgeEvery, "remove secrets that ended long ago", s.purge) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/entrepot/entrepot/storage/journal"
@@ -22,7 +23,7 @@ const (
 
 // Rotate makes a new key. It is published at once and signs 5 minutes later, when everybody knows it, so that nobody is refused; while such a
 // key waits already, Rotate does nothing. With revoke, for when a key has leaked, it signs at once and all older keys are gone: their tokens are
-// refused by this process from now on, and by others within a minute, as soon as their Run has read the keys again. The journal says key.add and
+// refused by this process from now on, and by others as soon as their Run has read the keys again: at once if the index can tell them, else within a minute. The journal says key.add and
 // key.remove.
 func (i *Issuer) Rotate(ctx context.Context, revoke bool) error {
 	change := i.follow
@@ -38,6 +39,9 @@ func (i *Issuer) Rotate(ctx context.Context, revoke bool) error {
 // Run looks after the keys until ctx ends: each minute it reads them from the index, has a new one follow when its time has come, and removes
 // those that nobody needs any more. Errors are logged and tried again. Every process that verifies tokens runs it.
 func (i *Issuer) Run(ctx context.Context) {
+	var listening sync.WaitGroup
+	defer listening.Wait()
+	listening.Go(func() { i.listen(ctx) })
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
 	for {
@@ -96,6 +100,7 @@ func (i *Issuer) change(ctx context.Context, change func(context.Context, kv.Tx,
 	}); err != nil {
 		return err
 	}
+	defer i.tell(ctx)
 	if err := i.reload(ctx); err != nil {
 		return fmt.Errorf("the index is changed, but this process does not know it yet: %w", err)
 	}

@@ -50,6 +50,9 @@ type Config struct {
 	// Which tags and manifests are kept, where not all are. Something goes only if no rule that is about it keeps it; what is immutable or deployed always stays.
 	Retention []RetentionEntry `yaml:"retention"`
 
+	// When all content is read again and compared with its digests.
+	Scrub Scrub `yaml:"scrub"`
+
 	// How much, and how long.
 	Limits Limits `yaml:"limits"`
 
@@ -497,6 +500,15 @@ type RetentionEntry struct {
 	Untagged time.Duration `yaml:"untagged"`
 }
 
+// Scrub says when all content is read again. What is damaged is put aside, and healed from where it came if that is possible.
+type Scrub struct {
+	// How often that begins. 0s: only by hand.
+	Every time.Duration `yaml:"every"`
+
+	// How much of it is read in a second.
+	Rate Bytes `yaml:"rate"`
+}
+
 // Limits bound what one client can take.
 type Limits struct {
 	// The largest manifest that is accepted.
@@ -539,6 +551,7 @@ func defaultConfig() Config {
 		},
 		Storage: Storage{S3: S3{Memory: 256 << 20, Redirect: true, LinkTTL: 15 * time.Minute}},
 		GC:      GC{Every: registry.DefaultSweepEvery, Grace: registry.DefaultGrace, Delay: registry.DefaultDoomed},
+		Scrub:   Scrub{Every: registry.DefaultScrubEvery, Rate: registry.DefaultScrubRate},
 		Limits: Limits{
 			ManifestBytes: 4 << 20,
 			UploadTTL:     24 * time.Hour,

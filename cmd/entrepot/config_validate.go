@@ -48,6 +48,9 @@ func (c Config) faults() faults {
 	if b := c.Limits.ManifestBytes; b < 1<<10 || b > 64<<20 {
 		j.wrong("limits.manifestBytes", "%v is not between 1KiB and 64MiB; manifests are held in memory", b)
 	}
+	if c.Scrub.Rate < 64<<10 {
+		j.wrong("scrub.rate", "%v a second would never come to an end; at least 64KiB", c.Scrub.Rate)
+	}
 	for _, d := range []struct {
 		path  string
 		value time.Duration
@@ -57,6 +60,7 @@ func (c Config) faults() faults {
 		{"gc.every", c.GC.Every, 0},
 		{"gc.grace", c.GC.Grace, time.Second},
 		{"gc.delay", c.GC.Delay, time.Second},
+		{"scrub.every", c.Scrub.Every, 0},
 		{"limits.drain", c.Limits.Drain, 0},
 		{"limits.stall", c.Limits.Stall, time.Second},
 	} {

@@ -26,8 +26,12 @@ import (
 var verbs = []func(*app) *cobra.Command{
 	serveVerb,
 	verifyVerb,
+	scrubVerb,
 	importVerb,
 	reindexVerb,
+	backupVerb,
+	restoreVerb,
+	migrateVerb,
 	lsVerb,
 	tagsVerb,
 	inspectVerb,

@@ -26,6 +26,7 @@ import (
 	"github.com/entrepot/entrepot/registry/manage"
 	"github.com/entrepot/entrepot/registry/retain"
 	"github.com/entrepot/entrepot/registry/retain/collect"
+	registrytransfer "github.com/entrepot/entrepot/registry/transfer"
 )
 
 func serveVerb(a *app) *cobra.Command {
@@ -78,6 +79,7 @@ type server struct {
 	registry   *registry.Registry
 	authority  *authority
 	components *components
+	scrubber   *registry.Scrubber
 	collector  *collect.Collector
 	retention  *retain.Retention
 	file       *configFile // what the configuration was read from
@@ -114,6 +116,9 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 		return nil, err
 	}
 	open = append(open, s.store.close)
+	if err := registrytransfer.Unfinished(ctx, s.store.index); err != nil {
+		return nil, err
+	}
 	if s.authority, err = openAuthority(ctx, c, s.store.index, s.log); err != nil {
 		return nil, err
 	}
@@ -150,7 +155,13 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 	if s.retention, err = openRetention(c, s.components, s.registry); err != nil {
 		return nil, err
 	}
-	routes = slices.Concat(routes, s.authority.routes(), s.components.routes(s.registry), manage.Routes(manage.Config{
+	s.scrubber = openScrubber(c, s.registry, s.components.through)
+	if measured != nil {
+		measureScrubs(measured, s.scrubber)
+	}
+	routes = slices.Concat(routes, manage.ScrubRoutes(s.scrubber, s.stopping), s.authority.routes(), s.components.routes(s.registry), manage.Routes(manage.Config{
+		Backups: &registrytransfer.Backups{Index: s.store.index, Folder: c.Data},
+
 		Mirrors: s.components.mirrors, Collector: s.collector, Retention: s.retention, Stopping: s.stopping,
 	}))
 	var handler http.Handler = door.New(at, routes...)
@@ -194,6 +205,7 @@ func (s *server) run(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { s.registry.Run(work) })
 	background.Go(func() { s.components.catalog.Run(work) })
+	background.Go(func() { s.scrubber.Run(work) })
 	if through := s.components.through; through != nil {
 		background.Go(func() { through.Run(work) })
 	}

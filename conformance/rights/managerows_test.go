@@ -11,6 +11,9 @@ import (
 var manageRows = []row{
 	{route: "mirrors", method: "GET", do: "manage", there: 200, make: plain("GET", "/api/v1/mirrors")},
 	{route: "mirror-runs", method: "POST", do: "manage", there: 404, make: running("mirrors", map[string]any{"repository": "docker.io/library/alpine"})},
+	{route: "backups", method: "POST", do: "manage", there: 400, make: func(*testing.T, *cell) request { // one is made at a time, so none is made here
+		return request{"POST", "/api/v1/backups", wire.JSON(map[string]any{"to": "elsewhere"}), []string{"Content-Type", "application/json"}}
+	}},
 	{route: "gc-plan", method: "GET", do: "manage", there: 200, make: plain("GET", "/api/v1/gc/plan")},
 	{route: "gc-plan", method: "GET", variant: "of all", do: "manage", there: 400, make: plain("GET", "/api/v1/gc/plan?all=perhaps")},
 	{route: "gc-runs", method: "POST", do: "manage", there: 200, make: running("gc", map[string]any{})},

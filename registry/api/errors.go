@@ -15,6 +15,7 @@ import (
 // answers says how the registry's refusals go out. The distribution-spec ("Error Codes") admits no other codes with 4xx.
 var answers = map[string]door.Answer{
 	registry.BlobUnknown:         {Status: 404, Code: "BLOB_UNKNOWN", Message: "blob unknown to this repository"},
+	registry.BlobDamaged:         {Status: 404, Code: "BLOB_UNKNOWN", Message: "the content of this blob is damaged"},
 	registry.BlobUploadInvalid:   {Status: 400, Code: "BLOB_UPLOAD_INVALID", Message: "blob upload invalid"},
 	registry.BlobUploadUnknown:   {Status: 404, Code: "BLOB_UPLOAD_UNKNOWN", Message: "blob upload unknown to this repository"},
 	registry.DigestInvalid:       {Status: 400, Code: "DIGEST_INVALID", Message: "provided digest is invalid or did not match the content"},
@@ -68,7 +69,7 @@ func refusal(err error) error {
 			out = door.Answer{Status: http.StatusBadRequest, Code: rules.Code, Message: "the push was refused"}
 		}
 		// docker shows the message and nothing else.
-		if detail, ok := rules.Detail.(map[string]string); ok && detail["hint"] != "" && (rules.Code == registry.Denied || rules.Code == registry.UpstreamDown) {
+		if detail, ok := rules.Detail.(map[string]string); ok && detail["hint"] != "" && (rules.Code == registry.BlobDamaged || rules.Code == registry.Denied || rules.Code == registry.UpstreamDown) {
 			out.Message += ": " + detail["hint"]
 		}
 		refused := &door.Refusal{Answer: out, Detail: rules.Detail, Cause: rules.Err}

@@ -29,11 +29,13 @@ import (
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry/retain"
 	"github.com/entrepot/entrepot/registry/retain/collect"
+	"github.com/entrepot/entrepot/registry/transfer"
 	"github.com/entrepot/entrepot/registry/upstream/mirror"
 )
 
 // Config is what the routes stand on.
 type Config struct {
+	Backups   *transfer.Backups  // nil: none are made here
 	Mirrors   *mirror.Mirrors    // nil: nothing is mirrored, and the list of mirrors is empty
 	Collector *collect.Collector // nil: no content can be told to go
 	Retention *retain.Retention  // nil: there are no rules
@@ -51,7 +53,7 @@ const base = "/api/v1"
 func Routes(c Config) []door.Route {
 	m := &manage{c}
 	var routes []door.Route
-	for _, r := range slices.Concat(m.mirrorRows(), m.gcRows(), m.retentionRows()) {
+	for _, r := range slices.Concat(m.mirrorRows(), backups{c.Backups}.rows(), m.gcRows(), m.retentionRows()) {
 		routes = append(routes, r.route())
 	}
 	return routes

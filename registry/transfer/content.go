@@ -128,7 +128,7 @@ func (w *copying) one(ctx context.Context, content Content) error {
 	if !same {
 		n, err = w.copy(ctx, content)
 	}
-	gone := w.vanish && errors.Is(err, blob.ErrNotFound)
+	gone := (w.vanish || content.Spare) && errors.Is(err, blob.ErrNotFound)
 	var wrong errSource
 	if err != nil && !gone && (ctx.Err() != nil || errors.Is(err, blob.ErrUnavailable) || !errors.As(err, &wrong)) {
 		return err

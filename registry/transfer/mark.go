@@ -8,11 +8,25 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/entrepot/entrepot/storage/blob"
 	"github.com/entrepot/entrepot/storage/kv"
 )
 
-// KeyMark is the row of an index that is not whole yet. An index that has it must not be served.
-const KeyMark = "meta/transfer"
+// keyMark is the row of an index that is not whole yet.
+const keyMark = "meta/transfer"
+
+// Unfinished returns an error if an index is the target of a transfer that has not come to its end. It must not be served then, nor written to.
+func Unfinished(ctx context.Context, index kv.View) error {
+	m, err := readMark(ctx, index)
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("the index was begun on %s as a copy of %s, and that is not finished; run entrepot migrate or entrepot restore again, as then",
+		m.Began.Format(time.DateTime), m.From)
+}
 
 // mark is that row.
 type mark struct {
@@ -46,7 +60,7 @@ func begin(ctx context.Context, index kv.DB, from string, now time.Time) (mark, 
 		}
 		row, err := json.Marshal(own)
 		if err == nil {
-			tx.Put(KeyMark, row)
+			tx.Put(keyMark, row)
 		}
 		return err
 	})
@@ -54,7 +68,7 @@ func begin(ctx context.Context, index kv.DB, from string, now time.Time) (mark, 
 }
 
 func readMark(ctx context.Context, index kv.View) (m mark, err error) {
-	row, err := index.Get(ctx, KeyMark)
+	row, err := index.Get(ctx, keyMark)
 	if err == nil {
 		err = json.Unmarshal(row, &m)
 	}
@@ -74,12 +88,12 @@ func (m mark) hold(ctx context.Context, tx kv.Tx) error {
 }
 
 // finish takes the mark away: the index is whole.
-func (m mark) finish(ctx context.Context, index kv.DB) error {
+func (m mark) finish(ctx context.Context, index kv.DB, blobs blob.Reader) error {
 	return index.Update(ctx, func(tx kv.Tx) error {
 		if err := m.hold(ctx, tx); err != nil {
 			return err
 		}
-		tx.Delete(KeyMark)
-		return nil
+		tx.Delete(keyMark)
+		return reopen(ctx, tx, blobs)
 	})
 }

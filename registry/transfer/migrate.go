@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"time"
 
 	"github.com/entrepot/entrepot/storage/kv"
 )
@@ -48,7 +47,7 @@ func Migrate(ctx context.Context, c Config) (Done, error) {
 	if done.Wrong > 0 && !c.Incomplete {
 		return done, ErrIncomplete
 	}
-	if err := own.finish(ctx, c.ToIndex); err != nil {
+	if err := own.finish(ctx, c.ToIndex, c.To); err != nil {
 		return done, fmt.Errorf("finish the target's index: %w", err)
 	}
 	if done.Wrong > 0 {
@@ -59,12 +58,9 @@ func Migrate(ctx context.Context, c Config) (Done, error) {
 
 // whole makes sure that an index is one of a registry, and not a copy under way.
 func whole(ctx context.Context, index kv.View) error {
-	m, err := readMark(ctx, index)
-	if err == nil {
-		return fmt.Errorf("the source's index is itself a copy of %s that is not finished", m.From)
-	}
-	if !errors.Is(err, kv.ErrNotFound) {
-		return err
+	err := Unfinished(ctx, index)
+	if err != nil {
+		return fmt.Errorf("the source is not whole: %w", err)
 	}
 	if _, err = index.Get(ctx, keyVersion); errors.Is(err, kv.ErrNotFound) {
 		return errors.New("the source has no index: no registry was ever started on it")
@@ -80,9 +76,9 @@ func (c Config) rows() func(rows int64) {
 		if rows%256 != 0 {
 			return
 		}
-		if now := time.Now(); now.Sub(last) >= tellEvery {
+		if now := c.Now(); now.Sub(last) >= tellEvery {
 			last = now
-			c.Tell(Progress{Step: stepIndex, Took: c.Now().Sub(began), Rows: rows})
+			c.Tell(Progress{Step: stepIndex, Took: now.Sub(began), Rows: rows})
 		}
 	}
 }

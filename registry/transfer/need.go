@@ -2,6 +2,8 @@ package transfer
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"strconv"
@@ -16,16 +18,19 @@ import (
 // What this package knows of the registry's table of keys (registry/keys.go). A test compares it with a registry.
 const (
 	keyVersion    = "meta/version"
-	prefixBlob    = "blob/"    // <d>: size, committed, touched, doomed, dying; and <d>!<repo>
-	prefixData    = "data/"    // <d>: a small blob's bytes, which need no content
-	prefixPack    = "pack/"    // <d>
-	prefixSegment = "segment/" // <from>: digest
+	keySegment    = "meta/segment" // {"from":…,"to":…,"open":digest}: where the journal's saved part ends
+	prefixBlob    = "blob/"        // <d>: size, committed, touched, doomed, dying; and <d>!<repo>
+	prefixData    = "data/"        // <d>: a small blob's bytes, which need no content
+	prefixPack    = "pack/"        // <d>
+	prefixSegment = "segment/"     // <from>: digest
 )
 
 // Content is a content that there has to be.
 type Content struct {
 	Digest digest.Digest
 	Size   int64 // bytes; below zero: the index does not know it
+	// Spare content need not be there: a registry makes it anew. It is the journal's open segment, which is another one a minute later.
+	Spare bool
 }
 
 // Needed yields what content an index needs, without holding it in memory: blobs but for those that lie in the index itself or are being deleted, packs, and the
@@ -37,12 +42,18 @@ func Needed(ctx context.Context, index kv.View) iter.Seq2[Content, error] {
 				return
 			}
 		}
+		open, err := readOpen(ctx, index)
+		if err != nil {
+			yield(Content{}, err)
+			return
+		}
 		for _, prefix := range []string{prefixPack, prefixSegment} {
 			from, to := kv.Prefix(prefix)
 			for pair, err := range index.Scan(ctx, from, to) {
-				content := Content{digest.Digest(strings.TrimPrefix(pair.Key, prefixPack)), -1}
+				content := Content{Digest: digest.Digest(strings.TrimPrefix(pair.Key, prefixPack)), Size: -1}
 				if prefix == prefixSegment {
 					content.Digest = digest.Digest(pair.Value)
+					content.Spare = content.Digest == open.Open
 				}
 				if err == nil {
 					err = blob.CheckDigest(content.Digest)
@@ -57,6 +68,44 @@ func Needed(ctx context.Context, index kv.View) iter.Seq2[Content, error] {
 			}
 		}
 	}
+}
+
+// openSegment is where the journal's saved part ends.
+type openSegment struct {
+	From uint64        `json:"from"` // first line of the open segment
+	To   uint64        `json:"to"`   // line behind its last one
+	Open digest.Digest `json:"open,omitempty"`
+}
+
+func readOpen(ctx context.Context, index kv.View) (s openSegment, err error) {
+	row, err := index.Get(ctx, keySegment)
+	if errors.Is(err, kv.ErrNotFound) {
+		return s, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(row, &s)
+	}
+	if err != nil {
+		err = fmt.Errorf("read where the journal's saved part ends: %w", err)
+	}
+	return s, err
+}
+
+// reopen lets the registry save the journal's open segment anew, if it is not among the content. Otherwise an index that is built from content would lack its lines.
+func reopen(ctx context.Context, tx kv.Tx, blobs blob.Reader) error {
+	s, err := readOpen(ctx, tx)
+	if err != nil || s.Open == "" {
+		return err
+	}
+	if _, err = blobs.Stat(ctx, s.Open); !errors.Is(err, blob.ErrNotFound) {
+		return err
+	}
+	row, err := json.Marshal(openSegment{From: s.From, To: s.From})
+	if err == nil {
+		tx.Put(keySegment, row)
+		tx.Delete(fmt.Sprintf("%s%016x", prefixSegment, s.From))
+	}
+	return err
 }
 
 // neededBlobs walks along the blobs and along those that lie in the index, which sort alike.
@@ -93,7 +142,7 @@ func neededBlobs(ctx context.Context, index kv.View) iter.Seq2[Content, error] {
 // parseBlob reads a blob's row. One that is being deleted does not stay.
 func parseBlob(d, row string) (content Content, stays bool, err error) {
 	fields := strings.Split(row, "\t")
-	content = Content{digest.Digest(d), -1}
+	content = Content{Digest: digest.Digest(d), Size: -1}
 	if content.Size, err = strconv.ParseInt(fields[0], 10, 64); err == nil && content.Size < 0 {
 		err = strconv.ErrRange
 	}
@@ -114,7 +163,7 @@ func listed(from blob.Sweeper) func(context.Context) iter.Seq2[Content, error] {
 				if err != nil {
 					err = fmt.Errorf("list content: %w", err)
 				}
-				if !yield(Content{info.Digest, info.Size}, err) || err != nil {
+				if !yield(Content{Digest: info.Digest, Size: info.Size}, err) || err != nil {
 					return
 				}
 			}

@@ -67,7 +67,7 @@ func (s *summing) sum() sum { return sum{s.rows, hex.EncodeToString(s.hash.Sum(n
 func sumOf(ctx context.Context, rows walk, tell func(rows int64)) (sum, error) {
 	s := newSumming()
 	for pair, err := range rows(ctx) {
-		if err == nil && pair.Key != KeyMark {
+		if err == nil && pair.Key != keyMark {
 			err = s.add(pair)
 		}
 		if err != nil {
@@ -123,7 +123,7 @@ func merge(ctx context.Context, from walk, to kv.DB, own mark, tell func(rows in
 		if scanErr != nil {
 			return sum{}, scanErr
 		}
-		if pair.Key == KeyMark {
+		if pair.Key == keyMark {
 			continue
 		}
 		if err := s.add(pair); err != nil {
@@ -160,7 +160,7 @@ func merge(ctx context.Context, from walk, to kv.DB, own mark, tell func(rows in
 }
 
 func (m *merging) remove(key string) error {
-	if key == KeyMark {
+	if key == keyMark {
 		return nil
 	}
 	return m.write(kv.Pair{Key: key})

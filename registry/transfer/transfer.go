@@ -14,7 +14,7 @@
 //     it has come; to run again goes on, also if the source has changed meanwhile.
 //   - It is done only if the source was walked through twice with the same sum, and the target has that sum. Then the target is the source as it was between the
 //     two walks: whatever is the same in both was so at that moment. A source that is being written to is copied again, a few times, and then refused.
-//   - Until it is done the target holds a mark (meta/transfer). One without it must be empty to begin with; one that has it takes only the transfer that it names,
+//   - Until it is done the target holds a mark (meta/transfer), which [Unfinished] tells. One without it must be empty to begin with; one that has it takes only the transfer that it names,
 //     and only the run that began last: an older one finds another's mark and stops before it writes.
 //   - At the end everything that the target's index needs is looked up in the target. If something is missing, the mark stays, unless that is asked for.
 //
@@ -64,7 +64,8 @@ type Config struct {
 
 // Count is a number of things, and their size in bytes.
 type Count struct {
-	Number, Bytes int64
+	Number int64 `json:"number"`
+	Bytes  int64 `json:"bytes"`
 }
 
 func (c *Count) add(size int64) { c.Number, c.Bytes = c.Number+1, c.Bytes+max(0, size) }

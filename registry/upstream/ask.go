@@ -52,7 +52,7 @@ func denied(u *Upstream, repo string) error {
 // absent tells whether an error says that something is not here.
 func absent(err error) bool {
 	code := registry.Code(err)
-	return code == registry.BlobUnknown || code == registry.NameUnknown || code == registry.ManifestUnknown
+	return code == registry.BlobUnknown || code == registry.BlobDamaged || code == registry.NameUnknown || code == registry.ManifestUnknown
 }
 
 // refusal tells a client what its upstream said.

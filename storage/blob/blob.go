@@ -127,6 +127,13 @@ type Linker interface {
 	Link(ctx context.Context, d digest.Digest, ttl time.Duration) (url string, err error)
 }
 
+// Quarantiner is a third: to keep damaged content for an operator.
+type Quarantiner interface {
+	// Quarantine takes content out of the store: from then on it is neither readable nor listed, and a Commit may bring it anew. What is left of it is kept
+	// elsewhere, in a place that it tells; what was kept there of the same digest before is replaced. ErrNotFound if there is no content.
+	Quarantine(ctx context.Context, d digest.Digest) (place string, err error)
+}
+
 var uploadName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}(\.(sha256-[a-f0-9]{64}|sha512-[a-f0-9]{128}))?$`)
 
 // ValidUpload tells whether name may name an upload: up to 64 characters of a-z, 0-9 and -, and for an upload whose digest is

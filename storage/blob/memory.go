@@ -18,6 +18,7 @@ type Memory struct {
 	mu      sync.Mutex
 	content map[digest.Digest]*held
 	uploads map[string]*held
+	aside   map[digest.Digest]*held
 }
 
 // held is some bytes and when they last changed. Readers share data without a lock: a byte that was handed out is never written again.
@@ -26,11 +27,14 @@ type held struct {
 	modified time.Time
 }
 
-var _ Store = (*Memory)(nil)
+var (
+	_ Store       = (*Memory)(nil)
+	_ Quarantiner = (*Memory)(nil)
+)
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
-	return &Memory{content: map[digest.Digest]*held{}, uploads: map[string]*held{}}
+	return &Memory{content: map[digest.Digest]*held{}, uploads: map[string]*held{}, aside: map[digest.Digest]*held{}}
 }
 
 // Open implements [Reader].
@@ -166,6 +170,22 @@ func (m *Memory) Delete(ctx context.Context, d digest.Digest) error {
 	defer m.mu.Unlock()
 	delete(m.content, d)
 	return nil
+}
+
+// Quarantine implements [Quarantiner].
+func (m *Memory) Quarantine(ctx context.Context, d digest.Digest) (string, error) {
+	if err := firstOf(ctx.Err(), CheckDigest(d)); err != nil {
+		return "", fmt.Errorf("put content aside: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, found := m.content[d]
+	if !found {
+		return "", fmt.Errorf("put content %s aside: %w", d, ErrNotFound)
+	}
+	delete(m.content, d)
+	m.aside[d] = c
+	return "memory", nil
 }
 
 // Uploads implements [Sweeper].

@@ -87,6 +87,16 @@ type DB interface {
 	Close() error
 }
 
+// Teller is an optional power of a database that several processes share: to wake each other. Whoever listens looks for changes now and then all the same, since
+// what is told may be lost.
+type Teller interface {
+	// Notify tells everybody who listens to channel, in this process and in others. It is no part of an Update: notify after it.
+	Notify(ctx context.Context, channel, payload string) error
+	// Listen calls got with what is told, one call after another, until ctx ends or the database is closed; and with nothing whenever something may have been missed,
+	// which is at its beginning, too.
+	Listen(ctx context.Context, channel string, got func(payload string))
+}
+
 // Prefix returns the bounds with which Scan yields all keys that begin with p.
 func Prefix(p string) (from, to string) {
 	for i := len(p) - 1; i >= 0; i-- {

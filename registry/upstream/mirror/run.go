@@ -190,7 +190,7 @@ func (r *run) wait(ctx context.Context, d time.Duration) error {
 }
 
 func absent(err error) bool {
-	return slices.Contains([]string{registry.ManifestUnknown, registry.NameUnknown, registry.BlobUnknown}, registry.Code(err))
+	return slices.Contains([]string{registry.ManifestUnknown, registry.NameUnknown, registry.BlobUnknown, registry.BlobDamaged}, registry.Code(err))
 }
 
 // progress tells how far the run is.

@@ -23,7 +23,7 @@ type promise struct {
 // Run holds a driver to the contract, a subtest for each promise. open returns a store that is empty and nobody else's; it registers
 // with t.Cleanup what must be cleaned up.
 func Run(t *testing.T, open func(t testing.TB) blob.Store) {
-	for _, promises := range [][]promise{appending, committing, reading, sweeping, refusing, running, modelling} {
+	for _, promises := range [][]promise{appending, committing, reading, sweeping, quarantining, refusing, running, modelling} {
 		for _, p := range promises {
 			t.Run(p.sentence, func(t *testing.T) { p.check(t, open(t)) })
 		}

@@ -2,6 +2,7 @@
 //
 //	<dir>/blobs/sha256/7d/7d1f…   content under its digest
 //	<dir>/uploads/<name>          what is still being received
+//	<dir>/quarantine/sha256-7d1f… what was found damaged, for an operator to look at, or to delete
 //
 // A blob's file is complete and synced before it gets its name and never changes afterwards. So a crash at any point leaves at most an
 // orphan under uploads, for the sweeper; nothing needs to be repaired when the folder is opened again.
@@ -30,7 +31,10 @@ type Store struct {
 	shelves             shelves
 }
 
-var _ blob.Store = (*Store)(nil)
+var (
+	_ blob.Store       = (*Store)(nil)
+	_ blob.Quarantiner = (*Store)(nil)
+)
 
 // blobPath returns where d lies. d was checked, so that it holds no separator and at least two hex digits.
 func (s *Store) blobPath(d digest.Digest) string { return filepath.Join(s.shelfPath(d), d.Encoded()) }
