@@ -51,11 +51,10 @@ func (c claim) append(b []byte) []byte {
 
 // parseClaim reads what append added to the seven fields of an upload.
 func parseClaim(line string) (c claim, err error) {
-	parts := strings.SplitN(line, "\t", 8)
-	if len(parts) < 8 {
-		return c, nil
+	if strings.Count(line, "\t") < 7 {
+		return c, nil // as nearly always where nobody shares the stores
 	}
-	f := fields(parts[7])
+	f := fields(strings.SplitN(line, "\t", 8)[7])
 	ms, err := strconv.ParseInt(f[2], 10, 64)
 	if c.name, c.holder = f[0], f[1]; ms != 0 {
 		c.held = time.UnixMilli(ms)

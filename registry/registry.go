@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/entrepot/entrepot/storage/blob"
 	"github.com/entrepot/entrepot/storage/journal"
 	"github.com/entrepot/entrepot/storage/kv"
@@ -102,13 +104,24 @@ func (r *Registry) Journal() *journal.Journal { return r.journal }
 // ManifestBytes returns the longest manifest that is taken, in bytes.
 func (r *Registry) ManifestBytes() int64 { return r.manifestBytes }
 
-// Ready tells whether both floors below answer: nil if a request can be served now.
+// nothing is a digest that no content has.
+const nothing = digest.Digest("sha256:0000000000000000000000000000000000000000000000000000000000000000")
+
+// readyWait is how long a floor below may take to show that it answers.
+const readyWait = 3 * time.Second
+
+// Ready tells whether the floors below answer: nil if every request can be served now.
 func (r *Registry) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWait)
+	defer cancel()
 	if _, err := r.index.Get(ctx, keyVersion); err != nil {
 		return fmt.Errorf("index: %w", err)
 	}
 	if _, err := r.uploads.Get(ctx, keyVersion); err != nil && !errors.Is(err, kv.ErrNotFound) {
 		return fmt.Errorf("uploads: %w", err)
+	}
+	if _, err := r.blobs.Stat(ctx, nothing); err != nil && !errors.Is(err, blob.ErrNotFound) {
+		return fmt.Errorf("content: %w", err)
 	}
 	return nil
 }

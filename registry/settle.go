@@ -154,6 +154,9 @@ type segmentState struct {
 	Open digest.Digest `json:"open,omitempty"` // the open segment as saved
 }
 
+// errAhead says that another registry over the same stores has saved segments meanwhile.
+var errAhead = errors.New("journal segments were saved meanwhile")
+
 // saveSegments saves the sealed journal as content, in segments of segmentSize lines. The last, open one is written anew as it grows, if asked
 // for.
 func (r *Registry) saveSegments(ctx context.Context, open bool) error {
@@ -192,6 +195,11 @@ func (r *Registry) saveSegments(ctx context.Context, open bool) error {
 			return err
 		}
 		err = r.index.Update(ctx, func(tx kv.Tx) error {
+			if now, err := tx.Get(ctx, keySegment); err != nil && !errors.Is(err, kv.ErrNotFound) {
+				return err
+			} else if !bytes.Equal(now, row) {
+				return errAhead
+			}
 			if err := r.unorphan(ctx, tx, d); err != nil {
 				return err
 			}
@@ -199,6 +207,9 @@ func (r *Registry) saveSegments(ctx context.Context, open bool) error {
 			tx.Put(keySegmentAt(state.From), []byte(d))
 			return nil
 		})
+		if errors.Is(err, errAhead) {
+			continue // what was stored for nothing is content without a row, and is swept
+		}
 		if err != nil {
 			return err
 		}

@@ -142,7 +142,7 @@ func (s *store) registryConfig(c Config, log *slog.Logger) registry.Config {
 	return registry.Config{
 		LinkTTL: links,
 		Grace:   c.GC.Grace, Doomed: c.GC.Delay, SweepEvery: every,
-		Blobs: s.blobs, Index: s.index, Uploads: s.uploads,
+		Blobs: s.blobs, Index: s.index, Uploads: s.uploads, Shared: c.shared(),
 		ManifestBytes: int64(c.Limits.ManifestBytes), UploadTTL: c.Limits.UploadTTL,
 		Log: log,
 	}
