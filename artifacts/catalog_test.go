@@ -23,17 +23,19 @@ import (
 
 const service = "cloud/dmp/ms-ingestion"
 
-// house is a registry with its catalog, on Memory stores.
+// house is a registry with its catalog, on the stores that newStores makes.
 type house struct {
 	t     testing.TB
 	index kv.DB
+	blobs blob.Store
 	reg   *registry.Registry
 	*Catalog
 }
 
 func build(t testing.TB) *house {
 	t.Helper()
-	h := &house{t: t, index: kv.NewMemory()}
+	h := &house{t: t}
+	h.index, h.blobs = newStores(t)
 	keys, err := suite.OpenKeys(suite.KeysConfig{Index: h.index, Service: "registry.example.com"})
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +48,7 @@ func build(t testing.TB) *house {
 func (h *house) open(admissions ...registry.Admission) {
 	h.t.Helper()
 	var err error
-	h.reg, err = registry.Open(context.Background(), registry.Config{Blobs: blob.NewMemory(), Index: h.index, Admissions: admissions})
+	h.reg, err = registry.Open(context.Background(), registry.Config{Blobs: h.blobs, Index: h.index, Admissions: admissions})
 	if err == nil && h.Catalog != nil {
 		err = h.Prepare(context.Background(), h.reg)
 	}
