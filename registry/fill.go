@@ -84,22 +84,20 @@ func (f *Filling) run(ctx context.Context, fetch Fetch) error {
 			f.r.abort(ctx, u.ID)
 		}
 	}()
-	last, pause := time.Now(), fillPause // when it last got on
-	for {
+	for tries := 0; ; tries++ {
 		had := u.Size
 		done, err := f.fetch(ctx, u, fetch)
 		if done {
 			return err
 		}
 		if u.Size > had {
-			last, pause = time.Now(), fillPause
+			tries = 0
 		}
-		if u.Size == 0 || time.Since(last) >= f.r.fillFor {
+		if u.Size == 0 || tries == f.r.fillTries {
 			return err // nobody has read anything yet, and gets to know why; or it was tried for long enough
 		}
 		select {
-		case <-time.After(pause):
-			pause = min(2*pause, fillLongest)
+		case <-time.After(min(fillPause<<tries, fillLongest)):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -26,7 +26,7 @@ type Config struct {
 
 	ManifestBytes int64         // longest manifest; default 4 MiB, the least that clients may count on
 	UploadTTL     time.Duration // how long an upload may rest; default 24 h
-	FillFor       time.Duration // for how long a fill that has begun is tried again when nothing more comes; default 30 s, in which a registry is started anew
+	FillTries     int           // how often a fill that has begun is tried again when nothing more comes, after 100 ms and then after longer and longer pauses; default 11: half a minute, in which a registry is started anew
 	Grace         time.Duration // for how long content that nothing names is let be, since it was pushed or relied on; default 24 h
 	Doomed        time.Duration // for how long what is to be deleted waits for somebody who wants it after all; default 10 min
 	SweepEvery    time.Duration // default 1 h; negative: never by itself
@@ -65,7 +65,7 @@ type Registry struct {
 	manifestBytes int64
 	uploadTTL     time.Duration
 	linkTTL       time.Duration
-	fillFor       time.Duration
+	fillTries     int
 	grace         time.Duration
 	doomed        time.Duration
 	sweepEvery    time.Duration
@@ -83,7 +83,7 @@ func Open(ctx context.Context, c Config) (*Registry, error) {
 		blobs: c.Blobs, index: c.Index, uploads: c.Uploads, shared: c.Shared, journal: journal.New(c.Index),
 		admissions: c.Admissions, log: c.Log, now: c.Now,
 		manifestBytes: cmp.Or(c.ManifestBytes, DefaultManifestBytes), uploadTTL: cmp.Or(c.UploadTTL, DefaultUploadTTL),
-		linkTTL: c.LinkTTL, fillFor: cmp.Or(c.FillFor, 30*time.Second), grace: cmp.Or(c.Grace, DefaultGrace), doomed: cmp.Or(c.Doomed, DefaultDoomed), sweepEvery: cmp.Or(c.SweepEvery, DefaultSweepEvery),
+		linkTTL: c.LinkTTL, fillTries: cmp.Or(c.FillTries, 11), grace: cmp.Or(c.Grace, DefaultGrace), doomed: cmp.Or(c.Doomed, DefaultDoomed), sweepEvery: cmp.Or(c.SweepEvery, DefaultSweepEvery),
 		unsettle: make(chan struct{}, 1),
 	}
 	if r.uploads == nil {

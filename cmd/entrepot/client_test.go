@@ -119,6 +119,19 @@ func newLayout(t testing.TB) string {
 	return dir
 }
 
+// left takes one of what is left, if anything is: several may want it at once.
+func left(n *atomic.Int64) bool {
+	for {
+		have := n.Load()
+		if have <= 0 {
+			return false
+		}
+		if n.CompareAndSwap(have, have-1) {
+			return true
+		}
+	}
+}
+
 // TestFaultsPass puts a bad network between the client and the registry: answers that fail and transfers that break off.
 func TestFaultsPass(t *testing.T) {
 	p := program.Start(t, program.Env("ENTREPOT_AUTH_ANONYMOUS=full")) // also through a proxy
@@ -131,13 +144,11 @@ func TestFaultsPass(t *testing.T) {
 		r.Host = up.Host
 		if faults.Load() > 0 {
 			switch {
-			case r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/uploads/"):
-				faults.Add(-1)
+			case r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/uploads/") && left(&faults):
 				_, _ = io.CopyN(io.Discard, r.Body, 10)
 				http.Error(w, "busy", http.StatusServiceUnavailable)
 				return
-			case r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/"):
-				faults.Add(-1)
+			case r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") && left(&faults):
 				head, err := http.Head(p.URL + r.URL.Path)
 				if err != nil {
 					t.Error(err)

@@ -99,7 +99,7 @@ func build(t testing.TB, changes ...func(*plan)) *house {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	if h.reg, err = registry.Open(t.Context(), registry.Config{Blobs: h.blobs, Index: h.index, Log: log, Now: h.clock.now, FillFor: 3 * time.Second}); err != nil {
+	if h.reg, err = registry.Open(t.Context(), registry.Config{Blobs: h.blobs, Index: h.index, Log: log, Now: h.clock.now, FillTries: 5}); err != nil {
 		t.Fatal(err)
 	}
 	p.remote.Log, p.remote.Now = log, h.clock.now

@@ -190,7 +190,7 @@ func TestThrough_while_the_upstream_is_not_well(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := impatient(t, time.Second)
+			h := impatient(t, 4*time.Second)
 			img := h.up.PushImage("team/app", "1.0", 100)
 			if _, err := h.pull("1.0"); err != nil {
 				t.Fatal(err)
@@ -258,7 +258,7 @@ func TestThrough_blobs_that_go_wrong(t *testing.T) {
 		for _, clients := range []int{1, 16} {
 			t.Run(fmt.Sprintf("%s, %d clients", name, clients), func(t *testing.T) {
 				t.Parallel()
-				h := impatient(t, time.Second)
+				h := impatient(t, 4*time.Second)
 				img := h.up.PushImage("team/app", "1.0", 2<<20)
 				h.up.Fault(c.faults())
 				layer := img.Layers[0].Digest
