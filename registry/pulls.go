@@ -23,7 +23,13 @@ const (
 // pulls are those that wait to be written.
 type pulls struct {
 	mu    sync.Mutex
-	fresh map[string]pulled // by the key of their row
+	fresh map[pullKey]pulled
+}
+
+// pullKey is what is pulled. It is made with each pull, without a copy of its parts.
+type pullKey struct {
+	repo string
+	d    digest.Digest
 }
 
 // pulled is when something was last pulled, and how often.
@@ -53,12 +59,12 @@ func (p pulled) and(other pulled) pulled {
 
 // Pulled notes that a manifest was pulled.
 func (r *Registry) Pulled(repo string, d digest.Digest) {
-	key := keyPull(repo, d)
+	key := pullKey{repo, d}
 	now := r.now()
 	r.pulls.mu.Lock()
 	defer r.pulls.mu.Unlock()
 	if r.pulls.fresh == nil {
-		r.pulls.fresh = map[string]pulled{}
+		r.pulls.fresh = map[pullKey]pulled{}
 	}
 	known, ok := r.pulls.fresh[key]
 	if ok || len(r.pulls.fresh) < pullsMost {
@@ -68,11 +74,10 @@ func (r *Registry) Pulled(repo string, d digest.Digest) {
 
 // LastPull tells when a manifest was last pulled, and how often it was; the zero time if it never was, as far as is known.
 func (r *Registry) LastPull(ctx context.Context, repo string, d digest.Digest) (time.Time, int64, error) {
-	key := keyPull(repo, d)
 	r.pulls.mu.Lock()
-	known := r.pulls.fresh[key]
+	known := r.pulls.fresh[pullKey{repo, d}]
 	r.pulls.mu.Unlock()
-	row, err := r.index.Get(ctx, key)
+	row, err := r.index.Get(ctx, keyPull(repo, d))
 	if err == nil {
 		known = known.and(parsePulled(row))
 	} else if errors.Is(err, kv.ErrNotFound) {
@@ -102,7 +107,7 @@ func (r *Registry) SavePulls(ctx context.Context) error {
 	r.pulls.fresh = nil
 	r.pulls.mu.Unlock()
 	for len(fresh) > 0 {
-		var batch []string
+		var batch []pullKey
 		for key := range fresh {
 			if batch = append(batch, key); len(batch) == pullsBatch {
 				break
@@ -124,23 +129,23 @@ func (r *Registry) SavePulls(ctx context.Context) error {
 	return nil
 }
 
-func (r *Registry) savePulls(ctx context.Context, batch []string, fresh map[string]pulled) error {
+func (r *Registry) savePulls(ctx context.Context, batch []pullKey, fresh map[pullKey]pulled) error {
 	return r.index.Update(ctx, func(tx kv.Tx) error {
 		for _, key := range batch {
 			// What was deleted meanwhile leaves no row behind.
-			if _, err := tx.Get(ctx, prefixRev+key[len(prefixPull):]); errors.Is(err, kv.ErrNotFound) {
+			if _, err := tx.Get(ctx, keyRev(key.repo, key.d)); errors.Is(err, kv.ErrNotFound) {
 				continue
 			} else if err != nil {
 				return err
 			}
 			now := fresh[key]
-			row, err := tx.Get(ctx, key)
+			row, err := tx.Get(ctx, keyPull(key.repo, key.d))
 			if err == nil {
 				now = now.and(parsePulled(row))
 			} else if !errors.Is(err, kv.ErrNotFound) {
 				return err
 			}
-			tx.Put(key, now.row())
+			tx.Put(keyPull(key.repo, key.d), now.row())
 		}
 		return nil
 	})

@@ -73,6 +73,16 @@ func (a *API) reading(r *http.Request, c door.Call) context.Context {
 	return r.Context()
 }
 
+// noting is the context in which a source leaves notes. One that fetches from nowhere has nothing to note.
+func (a *API) noting(ctx context.Context) (context.Context, *registry.Notes) {
+	if !a.fetches {
+		return ctx, &nothing
+	}
+	return registry.WithNotes(ctx)
+}
+
+var nothing registry.Notes
+
 // Routes returns the table.
 func Routes(c Config) []door.Route {
 	a := &API{registry: c.Registry, source: c.Source, deletes: !c.NoDeletes, scratch: c.Scratch, moves: c.Moves, needs: c.Needs, closed: c.Closed, fetches: c.Fetches, pulled: c.Pulled}

@@ -18,7 +18,7 @@ import (
 
 // getManifest serves a manifest's exact bytes (distribution-spec, "Pulling manifests").
 func (a *API) getManifest(w http.ResponseWriter, r *http.Request, c door.Call) error {
-	ctx, notes := registry.WithNotes(a.reading(r, c))
+	ctx, notes := a.noting(a.reading(r, c))
 	desc, body, err := a.source.Manifest(ctx, c.On, c.Last)
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (a *API) getManifest(w http.ResponseWriter, r *http.Request, c door.Call) e
 
 // headManifest tells of a manifest (distribution-spec, "Checking if content exists in the registry").
 func (a *API) headManifest(w http.ResponseWriter, r *http.Request, c door.Call) error {
-	ctx, notes := registry.WithNotes(a.reading(r, c))
+	ctx, notes := a.noting(a.reading(r, c))
 	desc, err := a.source.Resolve(ctx, c.On, c.Last)
 	if err != nil {
 		return err
