@@ -157,16 +157,16 @@ func (r *Registry) Evict(ctx context.Context, repo string, d digest.Digest) (fre
 	err = r.index.Update(ctx, func(tx kv.Tx) error {
 		freed = 0
 		gone := map[digest.Digest]bool{}
-		for todo := []digest.Digest{d}; len(todo) > 0 && len(gone) < maxEvicted; todo = todo[1:] {
-			if gone[todo[0]] {
+		for next := []digest.Digest{d}; len(next) > 0 && len(gone) < maxEvicted; next = next[1:] {
+			if gone[next[0]] {
 				continue
 			}
-			gone[todo[0]] = true
-			more, bytes, err := r.evictOne(ctx, tx, repo, todo[0])
+			gone[next[0]] = true
+			more, bytes, err := r.evictOne(ctx, tx, repo, next[0])
 			if err != nil {
 				return err
 			}
-			todo, freed = append(todo, more...), freed+bytes
+			next, freed = append(next, more...), freed+bytes
 		}
 		return nil
 	})

@@ -34,7 +34,7 @@ func (r *Registry) keep(ctx context.Context, repo string, d digest.Digest, u *up
 			return err
 		}
 		if time.Now().After(deadline) {
-			return &Error{Code: Busy, Detail: map[string]string{"digest": string(d), "hint": "older content of this digest is being deleted; try again"}}
+			return stillDying(d)
 		}
 		select { // what dies is gone soon
 		case <-time.After(50 * time.Millisecond):
@@ -42,6 +42,10 @@ func (r *Registry) keep(ctx context.Context, repo string, d digest.Digest, u *up
 			return ctx.Err()
 		}
 	}
+}
+
+func stillDying(d digest.Digest) error {
+	return &Error{Code: Busy, Detail: map[string]string{"digest": string(d), "hint": "older content of this digest is being deleted; try again"}}
 }
 
 // tryKeep is one try; after errVanished another one is worth it.

@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -28,8 +29,11 @@ func (r *Registry) place(ctx context.Context, placer blob.Placer, repo string, d
 	}
 	in := &judging{src: io.MultiReader(bytes.NewReader(begin[:n]), src), h: h, d: d, length: length}
 	known, err := r.alive(ctx, d)
+	if errors.Is(err, errVanished) {
+		return stillDying(d)
+	}
 	if err != nil {
-		return err // it is just being deleted; the client will come again
+		return err
 	}
 	u.inRow = false
 	if known {

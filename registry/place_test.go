@@ -110,3 +110,25 @@ func TestLinkBlob(t *testing.T) {
 		t.Errorf("another repository: %q, %v", link, err)
 	}
 }
+
+// TestPlace_beside_the_reaper: while older content of the digest is being deleted, the client is told to come again.
+func TestPlace_beside_the_reaper(t *testing.T) {
+	large, clock := octets("placed and swept", 3*smallBlob), &ahead{}
+	r := open(t, func(c *Config) { c.Blobs, c.Now = &placing{Store: blob.NewMemory()}, clock.now })
+	mustPush(t, r, "a", large)
+	clock.advance(r.grace + time.Minute)
+	if _, err := r.Sweep(t.Context(), SweepOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	clock.advance(r.doomed + time.Second)
+	batch, err := r.condemned(t.Context(), prefixDoomed)
+	if err == nil {
+		batch, err = r.condemn(t.Context(), batch)
+	}
+	if err != nil || len(batch) != 1 {
+		t.Fatal(batch, err)
+	}
+	if err := push(t.Context(), r, "a", large); Code(err) != Busy {
+		t.Errorf("%v, want %s", err, Busy)
+	}
+}

@@ -38,10 +38,10 @@ func hits(ctx context.Context, view kv.View, d digest.Digest) (all []Hit, more b
 	for _, h := range all {
 		seen[node{h.Repo, h.Digest}] = true
 	}
-	todo := []node{{"", d}} // in any repository
-	for len(todo) > 0 {
-		child := todo[0]
-		todo = todo[1:]
+	next := []node{{"", d}} // in any repository
+	for len(next) > 0 {
+		child := next[0]
+		next = next[1:]
 		prefix := of(prefixEdge, string(child.d))
 		if child.repo != "" {
 			prefix = of(prefix, child.repo)
@@ -74,7 +74,7 @@ func hits(ctx context.Context, view kv.View, d digest.Digest) (all []Hit, more b
 			if err != nil {
 				return nil, false, err
 			}
-			all, todo = append(all, h), append(todo, n)
+			all, next = append(all, h), append(next, n)
 		}
 	}
 	slices.SortFunc(all, func(a, b Hit) int { return strings.Compare(a.Repo+"!"+string(a.Digest), b.Repo+"!"+string(b.Digest)) })
