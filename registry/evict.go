@@ -32,6 +32,9 @@ func (r *Registry) Images(ctx context.Context, prefix string) iter.Seq2[Image, e
 			whole, err := r.whole(ctx, image)
 			last := *image
 			image = nil
+			if errors.Is(err, kv.ErrNotFound) {
+				return true // deleted since it was listed
+			}
 			return err == nil && !whole || yield(last, err)
 		}
 		from, to := kv.Prefix(prefixRev + prefix)
@@ -129,11 +132,11 @@ func (r *Registry) named(ctx context.Context, view kv.View, repo string, d, but 
 	return false, nil
 }
 
-// refers tells whether the manifest's subject is d.
+// refers tells whether the manifest's subject is d. One that was deleted meanwhile is not known to refer to anything.
 func (r *Registry) refers(ctx context.Context, view kv.View, repo string, man, d digest.Digest) (bool, error) {
 	row, err := view.Get(ctx, keyRev(repo, man))
 	if err != nil {
-		return false, err
+		return false, unlessNotFound(err)
 	}
 	s, err := parseStored(row)
 	if err != nil {
@@ -141,10 +144,17 @@ func (r *Registry) refers(ctx context.Context, view kv.View, repo string, man, d
 	}
 	body, err := view.Get(ctx, keyMan(man))
 	if err != nil {
-		return false, err
+		return false, unlessNotFound(err)
 	}
 	m, _ := readManifest(s.MediaType, man, body)
 	return m.Subject != nil && m.Subject.Digest == d, nil
+}
+
+func unlessNotFound(err error) error {
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // maxEvicted bounds how many manifests go with one image: its parts, and what refers to them.

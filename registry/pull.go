@@ -22,6 +22,10 @@ func (r *Registry) Resolve(ctx context.Context, repo, ref string) (ocispec.Descr
 
 // Stored returns what a tag or a digest names, with when and by whom it was pushed.
 func (r *Registry) Stored(ctx context.Context, repo, ref string) (Stored, error) {
+	return storedIn(ctx, r.index, repo, ref)
+}
+
+func storedIn(ctx context.Context, view kv.View, repo, ref string) (Stored, error) {
 	if err := checkName(repo); err != nil {
 		return Stored{}, err
 	}
@@ -37,7 +41,7 @@ func (r *Registry) Stored(ctx context.Context, repo, ref string) (Stored, error)
 		}
 		key = keyTag(repo, ref)
 	}
-	row, err := r.index.Get(ctx, key)
+	row, err := view.Get(ctx, key)
 	if errors.Is(err, kv.ErrNotFound) {
 		return Stored{}, manifestUnknown(repo, ref)
 	}
@@ -55,12 +59,23 @@ func manifestUnknown(repo, ref string) error {
 // Manifest returns what a tag or a digest names, with its bytes. It reads the index alone, and just twice: a tag's row is enough to know
 // that the repository has the manifest.
 func (r *Registry) Manifest(ctx context.Context, repo, ref string) (ocispec.Descriptor, []byte, error) {
-	s, err := r.Stored(ctx, repo, ref)
-	if err != nil {
-		return ocispec.Descriptor{}, nil, err
+	s, body, err := manifestIn(ctx, r.index, repo, ref)
+	if errors.Is(err, kv.ErrNotFound) { // deleted between the two reads, or moved away from; a transaction sees both at one moment
+		err = r.index.Update(ctx, func(tx kv.Tx) (err error) {
+			s, body, err = manifestIn(ctx, tx, repo, ref)
+			return err
+		})
 	}
-	body, err := r.index.Get(ctx, keyMan(s.Digest))
-	return s.Descriptor, body, fault(err, "read manifest %s", s.Digest)
+	return s.Descriptor, body, err
+}
+
+func manifestIn(ctx context.Context, view kv.View, repo, ref string) (Stored, []byte, error) {
+	s, err := storedIn(ctx, view, repo, ref)
+	if err != nil {
+		return Stored{}, nil, err
+	}
+	body, err := view.Get(ctx, keyMan(s.Digest))
+	return s, body, fault(err, "read manifest %s", s.Digest)
 }
 
 // Tags yields repo's tags after the given one, in byte order. A repository that holds nothing is NameUnknown.
