@@ -28,6 +28,7 @@ const (
 	TooLarge            = "MANIFEST_TOO_LARGE" // a manifest over the limit
 	Busy                = "UPLOAD_BUSY"        // another request is writing this upload
 	Full                = "STORAGE_FULL"       // no space left
+	QuotaExceeded       = "QUOTA_EXCEEDED"     // it would be more than a path may hold
 	UpstreamDown        = "UPSTREAM_DOWN"      // the registry that this is pulled through from does not answer
 	UpstreamLimited     = "UPSTREAM_LIMITED"   // it wants fewer requests
 	LoginNeeded         = "LOGIN_NEEDED"       // it is for those alone whom it knows, and nobody in particular asked

@@ -43,7 +43,7 @@ const (
 func (r *Registry) Fill(ctx context.Context, repo string, d digest.Digest, fetch Fetch) *Filling {
 	f := &Filling{r: r, repo: repo, d: d, id: blob.Named(newUUID(), d), size: -1, next: make(chan struct{})}
 	go func() {
-		err := f.run(context.WithoutCancel(ctx), fetch)
+		err := f.run(context.WithoutCancel(withoutQuotas(ctx)), fetch)
 		f.change(func() { f.ended, f.err = true, err })
 	}()
 	return f
@@ -240,7 +240,7 @@ func (o *following) Read(p []byte) (int, error) {
 			o.rc.Close()
 			o.rc = nil
 			switch {
-			case err != nil && err != io.EOF:
+			case err != nil && err != io.EOF && !errors.Is(err, blob.ErrUploadUnknown): // see open
 				return 0, err
 			case o.last:
 				return 0, io.ErrUnexpectedEOF
@@ -321,7 +321,7 @@ func (r *Registry) Adopt(ctx context.Context, repo, tag, mediaType string, body 
 	}
 	now := Stored{Descriptor: m.Descriptor, Pushed: r.now().Truncate(time.Millisecond), By: journal.Who(ctx).Name}
 	stored := false
-	err = r.index.Update(ctx, func(tx kv.Tx) error {
+	err = r.index.Update(withoutQuotas(ctx), func(tx kv.Tx) error {
 		fresh, err := putRevision(ctx, tx, repo, m, now, body)
 		if err != nil {
 			return err

@@ -41,6 +41,7 @@ const IndexVersion = 2
 //	damaged/<d>!<repo>                   the row of the repository's hold on it, which it gets back with sound content
 //	meta/scrub                           how far a scrub is, and what came of the last one
 //	pull/<repo>!<d>                      when the manifest was last pulled, and how often
+//	quota/<path>                         what the repositories at and below the path hold together, and whether that was counted (meter.go)
 //	upload/<repo>!<id>                   (in the uploads' own database) an upload's state
 //
 // What is written together lies together where it can, so that a transaction touches few pages: a blob's holders behind the blob, a manifest's
@@ -66,6 +67,7 @@ const (
 	prefixSettle  = "settle/"
 	prefixPack    = "pack/"
 	prefixSegment = "segment/"
+	prefixQuota   = "quota/"
 	prefixUpload  = "upload/"
 )
 
@@ -92,6 +94,7 @@ func keyHas(d digest.Digest, repo string) string  { return keyMan(d) + "!" + rep
 func keyPull(repo string, d digest.Digest) string { return prefixPull + repo + "!" + string(d) }
 func keyPack(d digest.Digest) string              { return prefixPack + string(d) }
 func keySegmentAt(from uint64) string             { return fmt.Sprintf("%s%016x", prefixSegment, from) }
+func keyQuota(path string) string                 { return prefixQuota + path }
 func keyUpload(repo, id string) string            { return prefixUpload + repo + "!" + id }
 func keyNamed(repo string, d digest.Digest, tag string) string {
 	return keyRev(repo, d) + "!" + tag

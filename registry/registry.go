@@ -33,6 +33,7 @@ type Config struct {
 
 	LinkTTL time.Duration // for how long links to content are good that clients are sent to, if the store makes such; 0: they are not
 
+	Quotas     []Quota     // at most one for a path
 	Admissions []Admission // asked in turn about each manifest
 	Log        *slog.Logger
 	Now        func() time.Time // for tests
@@ -58,6 +59,7 @@ type Registry struct {
 	uploads    kv.DB
 	shared     bool
 	journal    *journal.Journal
+	quotas     quotas
 	admissions []Admission
 	log        *slog.Logger
 	now        func() time.Time
@@ -88,6 +90,13 @@ func Open(ctx context.Context, c Config) (*Registry, error) {
 	}
 	if r.uploads == nil {
 		r.uploads = r.index
+	}
+	var err error
+	if r.quotas, err = newQuotas(c.Quotas); err != nil {
+		return nil, err
+	}
+	if len(r.quotas) > 0 {
+		r.index = &metered{DB: r.index, quotas: r.quotas}
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -127,7 +136,7 @@ func (r *Registry) Ready(ctx context.Context) error {
 }
 
 // Run does what must go on beside the requests until ctx ends: it seals the journal, copies settled bytes to the blob store, lets uploads
-// expire, sweeps, and writes down what was pulled. What one round could not do, the next one tries again.
+// expire, sweeps, writes down what was pulled, and counts what quotas are about. What one round could not do, the next one tries again.
 func (r *Registry) Run(ctx context.Context) {
 	var work sync.WaitGroup
 	work.Go(func() { r.journal.Run(ctx) })
@@ -136,6 +145,7 @@ func (r *Registry) Run(ctx context.Context) {
 	work.Go(func() { r.runMeasure(ctx) })
 	work.Go(func() { r.runSweep(ctx) })
 	work.Go(func() { r.runPulls(ctx) })
+	work.Go(func() { r.runQuotas(ctx) })
 	work.Wait()
 }
 

@@ -291,7 +291,7 @@ func (r *Registry) resumeAside(ctx context.Context, d digest.Digest) error {
 // restore gives a blob that is stored again back to the repositories that held it, and tells whether it did.
 func (r *Registry) restore(ctx context.Context, d digest.Digest, by string) (bool, error) {
 	restored := false
-	err := r.index.Update(ctx, func(tx kv.Tx) (err error) {
+	err := r.index.Update(withoutQuotas(ctx), func(tx kv.Tx) (err error) {
 		restored, err = r.restoreIn(ctx, tx, d, by)
 		return err
 	})

@@ -137,15 +137,19 @@ func (r *Registry) Append(ctx context.Context, repo, id string, offset, length i
 	if err := u.at(offset); err != nil {
 		return u.Size, err
 	}
-	_, err = r.receive(ctx, u, length, src)
+	_, err = r.receiveBounded(ctx, repo, u, length, src)
 	return u.Size, r.rest(ctx, repo, u, err)
 }
 
 // rest records how far an upload has come after err, which may be nil, and returns what the client is told.
 func (r *Registry) rest(ctx context.Context, repo string, u *upload, err error) error {
-	if errors.Is(err, errGone) {
+	switch {
+	case errors.Is(err, errGone):
 		r.dropUpload(ctx, repo, u)
 		return uploadUnknown(u.ID)
+	case Code(err) == QuotaExceeded:
+		r.dropUpload(ctx, repo, u)
+		return err
 	}
 	// The client may be gone, what it sent is not.
 	if saved := r.saveUpload(context.WithoutCancel(ctx), repo, u); saved != nil {
@@ -175,7 +179,10 @@ func (r *Registry) Finish(ctx context.Context, repo, id string, offset, length i
 	if u.Size == 0 {
 		u.algorithm, u.state = d.Algorithm(), nil // nothing was hashed yet: now the algorithm is known
 	}
-	h, err := r.receive(ctx, u, length, src)
+	var h hash.Hash
+	if err = r.room(ctx, repo, d, u.Size+max(length, 0)); err == nil {
+		h, err = r.receiveBounded(ctx, repo, u, length, src)
+	}
 	if err == nil && (h == nil || u.algorithm != d.Algorithm()) {
 		h, err = r.rehash(ctx, u, d.Algorithm())
 	}
@@ -186,11 +193,11 @@ func (r *Registry) Finish(ctx context.Context, repo, id string, offset, length i
 		r.dropUpload(ctx, repo, u)
 		return mismatch(d, got, u.Size)
 	}
-	if err := r.keep(ctx, repo, d, u); err != nil {
-		return err
+	err = r.keep(ctx, repo, d, u)
+	if err == nil || Code(err) == QuotaExceeded {
+		r.dropUpload(ctx, repo, u)
 	}
-	r.dropUpload(ctx, repo, u)
-	return nil
+	return err
 }
 
 // PutBlob stores a blob whose digest is known from the start, in one step (distribution-spec, "Single POST").
@@ -201,11 +208,14 @@ func (r *Registry) PutBlob(ctx context.Context, repo string, d digest.Digest, le
 	if err := checkDigest(d); err != nil {
 		return err
 	}
+	if err := r.room(ctx, repo, d, max(length, 0)); err != nil {
+		return err
+	}
 	u := &upload{Upload: Upload{ID: blob.Named(newUUID(), d)}, algorithm: d.Algorithm(), inRow: true}
 	if placer, ok := r.blobs.(blob.Placer); ok && length > smallBlob {
 		return r.place(ctx, placer, repo, d, u, length, src)
 	}
-	h, err := r.receive(ctx, u, length, src)
+	h, err := r.receiveBounded(ctx, repo, u, length, src)
 	if err == nil && h == nil {
 		h, err = r.rehash(ctx, u, d.Algorithm())
 	}

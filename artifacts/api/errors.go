@@ -34,7 +34,7 @@ var kinds = map[artifacts.RefusedCode]door.Answer{
 
 // statuses say how the registry's refusals go out. What is not here is the request's fault.
 var statuses = map[string]int{
-	registry.Denied: http.StatusForbidden,
+	registry.Denied: http.StatusForbidden, registry.QuotaExceeded: http.StatusForbidden,
 
 	registry.ManifestInvalid: http.StatusUnprocessableEntity,
 
@@ -77,7 +77,11 @@ func refusal(err error) error {
 		if !ok {
 			status = http.StatusBadRequest
 		}
-		return &door.Refusal{Answer: door.Answer{Status: status, Code: rules.Code, Message: messages[status]}, Detail: rules.Detail, Cause: rules.Err}
+		message := messages[status]
+		if rules.Code == registry.QuotaExceeded {
+			message = "quota exceeded"
+		}
+		return &door.Refusal{Answer: door.Answer{Status: status, Code: rules.Code, Message: message}, Detail: rules.Detail, Cause: rules.Err}
 	case registry.Interrupted(err):
 		return interrupted(err)
 	}

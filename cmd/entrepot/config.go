@@ -50,6 +50,9 @@ type Config struct {
 	// Which tags and manifests are kept, where not all are. Something goes only if no rule that is about it keeps it; what is immutable or deployed always stays.
 	Retention []RetentionEntry `yaml:"retention"`
 
+	// What repositories may hold together. A push that would exceed it is refused, and nothing of it is kept.
+	Quotas []QuotaEntry `yaml:"quotas"`
+
 	// When all content is read again and compared with its digests.
 	Scrub Scrub `yaml:"scrub"`
 
@@ -498,6 +501,25 @@ type RetentionEntry struct {
 	// Manifests without a tag go when nobody has pulled or pushed them for this long, unless they are part of an index or refer to something that is there. 0s
 	// means that the rule is not about them.
 	Untagged time.Duration `yaml:"untagged"`
+}
+
+// QuotaEntry bounds what the repositories at and below a path hold together.
+type QuotaEntry struct {
+	// The repository or path that it is about, with everything below; ** is everything. What is pulled through counts where a path covers it, but is bounded by
+	// its upstream's maxBytes alone.
+	On string `yaml:"on"`
+
+	// The most bytes of all blobs, each counted once however many repositories hold it, and of manifests. 0 means no limit, as in all of these.
+	Bytes Bytes `yaml:"bytes"`
+
+	// The most manifests: images, charts, packages, signatures and so on.
+	Manifests int `yaml:"manifests"`
+
+	// The most tags.
+	Tags int `yaml:"tags"`
+
+	// The most repositories.
+	Repositories int `yaml:"repositories"`
 }
 
 // Scrub says when all content is read again. What is damaged is put aside, and healed from where it came if that is possible.

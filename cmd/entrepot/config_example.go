@@ -81,6 +81,7 @@ func sampleConfig() Config {
 		{Repositories: []string{"cloud/**"}, Tags: []string{"pr-*", "scratch-*"}, KeepLast: 10, KeepPulled: 720 * time.Hour, OlderThan: 336 * time.Hour},
 		{Repositories: []string{"**"}, Untagged: 720 * time.Hour},
 	}
+	c.Quotas = []QuotaEntry{{On: "cloud/dmp", Bytes: 100 << 30, Tags: 10_000}}
 	c.Artifacts.BaseImages = []string{"python:3.*-alpine", "registry.example.com/base/*"}
 	c.Artifacts.RequiredLabels = []string{"org.opencontainers.image.revision"}
 	c.Artifacts.Rules = map[string]string{"manifest.base_image.denied": "warn", "version.ownership.missing": "off"}

@@ -45,6 +45,7 @@ func (c Config) faults() faults {
 	j.mirrors(mirrorEntries(c.Mirror), c.Upstreams)
 	j.artifacts(c.Artifacts)
 	j.retention(retentionRules(c.Retention))
+	j.quotas(c.Quotas, c.Upstreams)
 	if b := c.Limits.ManifestBytes; b < 1<<10 || b > 64<<20 {
 		j.wrong("limits.manifestBytes", "%v is not between 1KiB and 64MiB; manifests are held in memory", b)
 	}

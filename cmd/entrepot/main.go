@@ -60,6 +60,7 @@ var verbs = []func(*app) *cobra.Command{
 	indexVerb,
 	mirrorVerb,
 	gcVerb,
+	quotaVerb,
 	retentionVerb,
 	auditVerb,
 	loginVerb,

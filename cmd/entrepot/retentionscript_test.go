@@ -22,6 +22,9 @@ retention:
   - {repositories: ["cloud/**"], tags: ["1.*"], keepLast: 1}
   - {repositories: ["team/*"], keepLast: 1}
   - {repositories: ["**"], untagged: 1m}
+quotas:
+  - {on: small, tags: 2, bytes: 1MiB}
+  - {on: "**", repositories: 100}
 `
 
 // TestRetentionScripts has a registry of its own for each session. `until PATTERN VERB…` has a verb print something, sooner or later; `digest NAME REPOSITORY TAG`

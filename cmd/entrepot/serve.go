@@ -126,6 +126,7 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 		return nil, err
 	}
 	stands := s.store.registryConfig(c, s.log)
+	stands.Quotas = quotasOf(c)
 	stands.Admissions = []registry.Admission{s.components.catalog}
 	if s.registry, err = registry.Open(ctx, stands); err != nil {
 		return nil, err
@@ -158,11 +159,12 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 	s.scrubber = openScrubber(c, s.registry, s.components.through)
 	if measured != nil {
 		measureScrubs(measured, s.scrubber)
+		measured.MustRegister(quotaMetrics{s.registry})
 	}
 	routes = slices.Concat(routes, manage.ScrubRoutes(s.scrubber, s.stopping), s.authority.routes(), s.components.routes(s.registry), manage.Routes(manage.Config{
 		Backups: &registrytransfer.Backups{Index: s.store.index, Folder: c.Data},
 
-		Mirrors: s.components.mirrors, Collector: s.collector, Retention: s.retention, Stopping: s.stopping,
+		Mirrors: s.components.mirrors, Collector: s.collector, Retention: s.retention, Registry: s.registry, Stopping: s.stopping,
 	}))
 	var handler http.Handler = door.New(at, routes...)
 	if through := s.components.through; through != nil {

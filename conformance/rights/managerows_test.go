@@ -14,6 +14,8 @@ var manageRows = []row{
 	{route: "backups", method: "POST", do: "manage", there: 400, make: func(*testing.T, *cell) request { // one is made at a time, so none is made here
 		return request{"POST", "/api/v1/backups", wire.JSON(map[string]any{"to": "elsewhere"}), []string{"Content-Type", "application/json"}}
 	}},
+	{route: "quotas", method: "GET", do: "manage", there: 200, make: plain("GET", "/api/v1/quotas")},
+	{route: "quotas-over", method: "GET", do: "pull", in: everywhere, there: 200, new: 200, make: in("GET", "/api/v1/quotas/{repo}")},
 	{route: "gc-plan", method: "GET", do: "manage", there: 200, make: plain("GET", "/api/v1/gc/plan")},
 	{route: "gc-plan", method: "GET", variant: "of all", do: "manage", there: 400, make: plain("GET", "/api/v1/gc/plan?all=perhaps")},
 	{route: "gc-runs", method: "POST", do: "manage", there: 200, make: running("gc", map[string]any{})},

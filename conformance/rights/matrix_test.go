@@ -1,6 +1,7 @@
 package rights
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -380,9 +381,9 @@ func (a asked) normal() string {
 		switch {
 		case name == "Date" || name == "X-Request-Id":
 			continue
-		case name == "Content-Length" && got.Header.Get("Content-Type") == "application/problem+json": // which tells the id, too
+		case name == "Content-Length" && got.Header.Get("Content-Type") == "application/problem+json": // which may tell the id, too
 			if n, err := strconv.Atoi(values[0]); err == nil {
-				values = []string{strconv.Itoa(n - len(id))}
+				values = []string{strconv.Itoa(n - len(id)*bytes.Count(got.Body, []byte(id)))}
 			}
 		}
 		all = append(all, name+": "+strings.Join(values, ", "))

@@ -33,6 +33,7 @@ var answers = map[string]door.Answer{
 	registry.Busy:                {Status: 409, Code: "BLOB_UPLOAD_INVALID", Message: "another request is writing this upload"},
 	registry.UpstreamDown:        {Status: 503, Code: "UNAVAILABLE", Message: "the upstream registry does not answer"},
 	registry.UpstreamLimited:     {Status: 429, Code: "TOOMANYREQUESTS", Message: "the upstream registry wants fewer requests"},
+	registry.QuotaExceeded:       {Status: 403, Code: "DENIED", Message: "quota exceeded"},
 	registry.Full:                {Status: 507, Code: "STORAGE_FULL", Message: "no space left in this registry"},
 }
 
@@ -56,6 +57,17 @@ func needsLogin(err error, c door.Call) error {
 	return &auth.Refusal{Who: c.Who, Do: auth.Pull, On: c.On, Login: c.Who.Anonymous(), Reason: detail["hint"]}
 }
 
+func hintOf(detail any) string {
+	switch detail := detail.(type) {
+	case map[string]string:
+		return detail["hint"]
+	case map[string]any:
+		hint, _ := detail["hint"].(string)
+		return hint
+	}
+	return ""
+}
+
 // refusal tells the client what the registry's rules say. What is no refusal of theirs stays as it is.
 func refusal(err error) error {
 	var rules *registry.Error
@@ -69,8 +81,11 @@ func refusal(err error) error {
 			out = door.Answer{Status: http.StatusBadRequest, Code: rules.Code, Message: "the push was refused"}
 		}
 		// docker shows the message and nothing else.
-		if detail, ok := rules.Detail.(map[string]string); ok && detail["hint"] != "" && (rules.Code == registry.BlobDamaged || rules.Code == registry.Denied || rules.Code == registry.UpstreamDown) {
-			out.Message += ": " + detail["hint"]
+		switch rules.Code {
+		case registry.BlobDamaged, registry.Denied, registry.UpstreamDown, registry.QuotaExceeded:
+			if hint := hintOf(rules.Detail); hint != "" {
+				out.Message += ": " + hint
+			}
 		}
 		refused := &door.Refusal{Answer: out, Detail: rules.Detail, Cause: rules.Err}
 		switch {

@@ -10,7 +10,7 @@
 //
 // The promises:
 //
-//   - Everything here takes the right to manage the registry ([auth.Manage]), which admins have.
+//   - Everything here takes the right to manage the registry ([auth.Manage]), which admins have; but whoever may pull from a path may see the quotas that it comes under.
 //   - Lists are {"items": […], "next": "…"}: next is given back as ?after=, and the Link header has the whole address (RFC 8288).
 //   - What takes long is answered at once, with a line of JSON for each step (application/x-ndjson): {"progress": …} about twice a second while it runs, and
 //     {"result": …} at its end. An answer that ends without a result is not whole. A client that leaves stops nothing.
@@ -27,6 +27,7 @@ import (
 
 	"github.com/entrepot/entrepot/auth"
 	"github.com/entrepot/entrepot/door"
+	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/registry/retain"
 	"github.com/entrepot/entrepot/registry/retain/collect"
 	"github.com/entrepot/entrepot/registry/transfer"
@@ -39,6 +40,7 @@ type Config struct {
 	Mirrors   *mirror.Mirrors    // nil: nothing is mirrored, and the list of mirrors is empty
 	Collector *collect.Collector // nil: no content can be told to go
 	Retention *retain.Retention  // nil: there are no rules
+	Registry  *registry.Registry // whose quotas are shown; nil: there are none
 
 	// Stopping is closed when the registry is told to stop: then those who watch something are sent away, so that it need not wait for them. Nil: it never is.
 	Stopping <-chan struct{}
@@ -53,7 +55,8 @@ const base = "/api/v1"
 func Routes(c Config) []door.Route {
 	m := &manage{c}
 	var routes []door.Route
-	for _, r := range slices.Concat(m.mirrorRows(), backups{c.Backups}.rows(), m.gcRows(), m.retentionRows()) {
+	routes = append(routes, m.quotaRoute())
+	for _, r := range slices.Concat(m.mirrorRows(), backups{c.Backups}.rows(), m.gcRows(), m.retentionRows(), m.quotaRows()) {
 		routes = append(routes, r.route())
 	}
 	return routes
