@@ -439,3 +439,37 @@ func TestQuota_of_many_at_once(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkQuota shows what a push costs more under quotas, and how fast everything is counted anew.
+func BenchmarkQuota(b *testing.B) {
+	for name, all := range map[string][]Quota{"none": nil, "elsewhere": {{Path: "b"}}, "one": {{Path: "a"}}, "three": {{Path: "a"}, {Path: "a/x"}, {Path: Everywhere}}} {
+		b.Run("push/"+name, func(b *testing.B) {
+			r := open(b, onBolt(b), func(c *Config) { c.Quotas = all })
+			if err := r.Recount(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			for n := 0; b.Loop(); n++ {
+				content := octets(fmt.Sprint(n), 200)
+				if err := r.PutBlob(b.Context(), "a/x", digest.FromBytes(content), 200, bytes.NewReader(content)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("count", func(b *testing.B) {
+		const blobs = 20_000
+		r := open(b, onBolt(b), func(c *Config) { c.Quotas = []Quota{{Path: "a"}, {Path: Everywhere}} })
+		for n := range blobs {
+			content := fmt.Append(nil, n)
+			if err := r.PutBlob(b.Context(), fmt.Sprintf("a/r%d", n%50), digest.FromBytes(content), int64(len(content)), bytes.NewReader(content)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for b.Loop() {
+			if err := r.Recount(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(blobs*float64(b.N)/b.Elapsed().Seconds(), "blobs/s")
+	})
+}
