@@ -19,6 +19,7 @@ const IndexVersion = 2
 //	meta/version                         the table's version
 //	meta/segment                         first sealed journal line that is not yet in a closed segment, and the open segment's digest
 //	meta/transfer                        whose copy the index is to become; there until it is one (package registry/transfer)
+//	meta/backup                          who makes a scheduled backup, and what came of the last ones (package registry/transfer)
 //	meta/sweep                           the blob that an interrupted sweep goes on behind
 //	meta/turn/<what>                     when one of the registries over the index was last at what only one of them need do
 //	repo/<repo>                          when the repository got its first manifest; exists while it has one

@@ -116,10 +116,13 @@ func checkDigest(d digest.Digest) error {
 	return nil
 }
 
-// clip bounds what of a client's own words is told back to it.
+// maxTold is how much clip leaves, in bytes.
+const maxTold = 300
+
+// clip bounds what of a client's own words is told back to it. It cuts no character in two.
 func clip(s string) string {
-	if len(s) > 300 {
-		return s[:300] + "…"
+	if len(s) <= maxTold {
+		return s
 	}
-	return s
+	return strings.ToValidUTF8(s[:maxTold], "") + "…"
 }

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 )
@@ -93,6 +94,21 @@ func TestValidDigest(t *testing.T) {
 			rt.Fatalf("%q: ValidDigest says %v, want %v", s, ValidDigest(s), specDigest.MatchString(s))
 		}
 	})
+}
+
+// What is told back is bounded, and never ends in the middle of a character: clients could not even decode it.
+func TestClip_cuts_no_character_in_two(t *testing.T) {
+	for at := range 4 {
+		s := strings.Repeat("x", maxTold-at) + "€uro"
+		got := clip(s)
+		kept, more := strings.CutSuffix(got, "…")
+		if !utf8.ValidString(got) || !more || !strings.HasPrefix(s, kept) || len(kept) < maxTold-2 || len(kept) > maxTold {
+			t.Errorf("of %d bytes with a character at %d it leaves %q", len(s), maxTold-at, got)
+		}
+	}
+	if s := strings.Repeat("€", maxTold/3); clip(s) != s {
+		t.Errorf("%q is cut to %q", s, clip(s))
+	}
 }
 
 func FuzzValidName(f *testing.F) {

@@ -106,6 +106,12 @@ func (r *Registry) PutManifest(ctx context.Context, p Put) (PutResult, error) {
 			if err != nil {
 				return err
 			}
+			if !moved && before == now.Digest {
+				moved, err = renewTag(ctx, tx, p.Repo, tag, now.Pushed)
+				if err != nil {
+					return err
+				}
+			}
 			if moved {
 				e.Tag, e.From = tag, string(before)
 				journal.Append(ctx, tx, e)
@@ -211,4 +217,19 @@ func moveTag(ctx context.Context, tx kv.Tx, repo, tag string, now Stored, guard 
 	tx.Put(keyTag(repo, tag), now.row())
 	tx.Put(keyNamed(repo, now.Digest, tag), nil)
 	return before, true, nil
+}
+
+// renewAfter is how old a tag's push must be for another one of the same content to count: many replicas that push the same at once write it once.
+const renewAfter = time.Minute
+
+// renewTag notes that what a tag names was pushed again: its age, which retention goes by, begins anew. Who set the tag stays, since the right to remove
+// it hangs on that.
+func renewTag(ctx context.Context, tx kv.Tx, repo, tag string, at time.Time) (renewed bool, err error) {
+	was, err := tagged(ctx, tx, repo, tag)
+	if err != nil || at.Sub(was.Pushed) < renewAfter {
+		return false, err
+	}
+	was.Pushed = at
+	tx.Put(keyTag(repo, tag), was.row())
+	return true, nil
 }

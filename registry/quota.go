@@ -55,12 +55,6 @@ func (u *Usage) add(more Usage) {
 	}
 }
 
-// covers tells whether a path is a repository, or above it.
-func covers(path, repo string) bool {
-	rest, below := strings.CutPrefix(repo, path)
-	return path == Everywhere || below && (rest == "" || rest[0] == '/')
-}
-
 // quotas are those that are configured, by their paths.
 type quotas map[string]Usage
 

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +34,7 @@ func Reindex(ctx context.Context, blobs blob.Store, index kv.DB, found func(prob
 	if err := checkVersion(ctx, index); err != nil {
 		return Reindexed{}, err
 	}
-	x := &reindexer{ctx: ctx, blobs: blobs, index: index, found: found, segments: map[uint64]segment{}, lost: map[string]string{}}
+	x := &reindexer{ctx: ctx, blobs: blobs, index: index, found: found, lost: map[string]string{}}
 	if err := x.stock(); err != nil {
 		return x.done, err
 	}
@@ -58,16 +57,10 @@ type reindexer struct {
 	blobs    blob.Store
 	index    kv.DB
 	found    func(string)
-	segments map[uint64]segment // by their first line
-	lost     map[string]string  // key of the index → what cannot be written under it, as long as the journal does not tell that it went
-	gap      bool               // the journal has one
+	segments []segment         // of the journal, in no order, and maybe of several histories
+	lost     map[string]string // key of the index → what cannot be written under it, as long as the journal does not tell that it went
+	gap      bool              // the journal has one
 	done     Reindexed
-}
-
-type segment struct {
-	d     digest.Digest
-	from  uint64
-	lines int
 }
 
 func (x *reindexer) problem(format string, args ...any) { x.found(fmt.Sprintf(format, args...)) }
@@ -181,28 +174,14 @@ func (x *reindexer) segment(info blob.Info) error {
 	if err != nil || len(lines) == 0 {
 		return err
 	}
-	// Of an open segment there may be an older copy: the longer one holds both.
-	from := lines[0].Seq
-	if len(lines) > x.segments[from].lines {
-		x.segments[from] = segment{info.Digest, from, len(lines)}
-	}
+	x.segments = append(x.segments, summarize(info.Digest, lines))
 	return nil
 }
 
 // replay does again what the journal tells, in its order.
 func (x *reindexer) replay() error {
-	order := make([]segment, 0, len(x.segments))
-	for _, s := range x.segments {
-		order = append(order, s)
-	}
-	slices.SortFunc(order, func(a, b segment) int { return cmp.Compare(a.from, b.from) })
-	next := uint64(1)
-	for _, s := range order {
-		if s.from != next {
-			x.problem("journal: lines %d to %d are missing; what happened then is not in the new index", next, s.from-1)
-			x.gap = true
-			return nil
-		}
+	h := newHistories(x.segments)
+	for _, s := range h.chosen {
 		body, err := x.read(s.d, journal.MaxSegmentBytes)
 		if err != nil {
 			return err
@@ -210,6 +189,10 @@ func (x *reindexer) replay() error {
 		lines, err := journal.ParseSegment(body)
 		if err != nil {
 			return err
+		}
+		for _, other := range h.rivals(s, lines) {
+			x.problem("journal: from line %d on there are two histories, and nothing tells that an index was restored; that which was written to last is taken, and the one in %s, up to %s, is left out",
+				s.from, other.d, other.newest.Format(time.RFC3339))
 		}
 		for chunk := range slices.Chunk(lines, 128) {
 			err := x.index.Update(x.ctx, func(tx kv.Tx) error {
@@ -229,7 +212,16 @@ func (x *reindexer) replay() error {
 			last := chunk[len(chunk)-1]
 			x.done.Events, x.done.Until = last.Seq, last.Event.Time
 		}
-		next = s.from + uint64(s.lines)
+	}
+	next := x.done.Events + 1
+	switch lost := h.gap(next); {
+	case lost == nil:
+	case lost.from > next:
+		x.gap = true
+		x.problem("journal: lines %d to %d are missing; what happened then is not in the new index", next, lost.from-1)
+	default:
+		x.gap = true
+		x.problem("journal: what came before %s, from line %d on, is missing; what happened then is not in the new index", lost.d, lost.from)
 	}
 	return nil
 }
@@ -292,7 +284,10 @@ func (x *reindexer) applyPush(tx kv.Tx, e journal.Event, d digest.Digest) error 
 	}
 	delete(x.lost, keyTag(e.Repo, e.Tag))
 	s.Pushed, s.By = e.Time, e.Actor
-	_, _, err = moveTag(x.ctx, tx, e.Repo, e.Tag, *s, anyTag)
+	before, moved, err := moveTag(x.ctx, tx, e.Repo, e.Tag, *s, anyTag)
+	if err == nil && !moved && before == s.Digest {
+		_, err = renewTag(x.ctx, tx, e.Repo, e.Tag, e.Time)
+	}
 	return err
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/entrepot/entrepot/storage/blob"
 	"github.com/entrepot/entrepot/storage/kv"
 )
 
@@ -18,7 +17,7 @@ import (
 //
 //	a blob that is damaged is not served any more: it is put aside for the operator (scrubaside.go), and the repositories that held it are remembered;
 //	from then on it is unknown, so that a push of the same content, or a pull through an upstream, brings it back by the ways that there are anyway;
-//	the scrub itself asks for it where it may be had: elsewhere, in a peer store, or in a pack (scrubheal.go);
+//	the scrub itself asks for it where it may be had: in a pack, at a peer, or elsewhere (scrubheal.go);
 //	whoever brought it back, all repositories that held it hold it again (Mend);
 //	the index's manifests, packs and the journal's segments are read as well, and written anew from each other (scrubown.go);
 //	a pack most of which is gone is packed anew (scrubpack.go).
@@ -36,8 +35,10 @@ type ScrubOptions struct {
 
 	// Fetch opens a repository's blob elsewhere, as at its upstream. It may return an error for a repository that has none. Nil: there is no elsewhere.
 	Fetch func(ctx context.Context, repo string, d digest.Digest) (io.ReadCloser, error)
-	// Peer is another store that may hold the same content. Nil: there is none.
-	Peer blob.Reader
+	// Peers are asked before what is elsewhere, in their order.
+	Peers []Peer
+
+	patience time.Duration // for one source and one blob, beside what healRate makes of its size; 0: healFor
 }
 
 // ScrubTally is what a scrub has done.

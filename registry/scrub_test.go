@@ -237,12 +237,7 @@ func wantEvents(t testing.TB, r *Registry, want ...string) {
 
 // TestScrub_heals from an upstream, from a peer, and not from what sends something else.
 func TestScrub_heals(t *testing.T) {
-	peer := blob.NewMemory()
-	name := blob.Named(newUUID(), digest.FromBytes(ailingLayer))
-	_, err1 := peer.Append(t.Context(), name, 0, bytes.NewReader(ailingLayer))
-	if err := errors.Join(err1, peer.Commit(t.Context(), name, digest.FromBytes(ailingLayer))); err != nil {
-		t.Fatal(err)
-	}
+	peer := newRottingWith(t, ailingLayer)
 	sends := func(only string, body []byte) func(context.Context, string, digest.Digest) (io.ReadCloser, error) {
 		return func(_ context.Context, repo string, _ digest.Digest) (io.ReadCloser, error) {
 			if repo != only {
@@ -253,19 +248,34 @@ func TestScrub_heals(t *testing.T) {
 	}
 	flipped := slices.Clone(ailingLayer)
 	flipped[0] ^= 1
+	still := Peer{"a peer that stands still", func(ctx context.Context, _ digest.Digest, repos []string) (io.ReadCloser, error) {
+		if slices.Sort(repos); !slices.Equal(repos, []string{"a/x", "b/y"}) {
+			t.Errorf("told of %v, want those that held it", repos)
+		}
+		return io.NopCloser(io.MultiReader(bytes.NewReader(ailingLayer[:1000]), waiting{ctx})), nil
+	}}
+	endless := Peer{"a peer without an end", func(context.Context, digest.Digest, []string) (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(ailingLayer), nothingMore{})), nil
+	}}
 	for name, c := range map[string]struct {
 		o  ScrubOptions
 		by string
 	}{
 		"an upstream":                {ScrubOptions{Fetch: sends("b/y", ailingLayer)}, "upstream of b/y"},
-		"a peer":                     {ScrubOptions{Peer: peer}, "the peer store"},
-		"a peer without it":          {ScrubOptions{Peer: blob.NewMemory()}, ""},
-		"a peer before upstreams":    {ScrubOptions{Peer: peer, Fetch: sends("a/x", ailingLayer)}, "the peer store"},
+		"a peer":                     {ScrubOptions{Peers: peers(peer)}, "the peer store"},
+		"a peer without it":          {ScrubOptions{Peers: peers(blob.NewMemory())}, ""},
+		"a peer before upstreams":    {ScrubOptions{Peers: peers(peer), Fetch: sends("a/x", ailingLayer)}, "the peer store"},
 		"other bytes":                {ScrubOptions{Fetch: sends("a/x", flipped)}, ""},
 		"fewer bytes":                {ScrubOptions{Fetch: sends("a/x", ailingLayer[:1000])}, ""},
 		"more bytes":                 {ScrubOptions{Fetch: sends("a/x", append(slices.Clone(ailingLayer), 1))}, ""},
-		"a peer that is not there":   {ScrubOptions{Peer: newRottingAll(errMedium)}, ""},
-		"a bad peer and an upstream": {ScrubOptions{Peer: newRottingAll(errMedium), Fetch: sends("a/x", ailingLayer)}, "upstream of a/x"},
+		"a peer that is not there":   {ScrubOptions{Peers: peers(newRottingAll(errMedium))}, ""},
+		"a peer that stands still":   {ScrubOptions{Peers: []Peer{still}, patience: 50 * time.Millisecond}, ""},
+		"the second of two peers":    {ScrubOptions{Peers: append([]Peer{still}, peers(peer)...), patience: 50 * time.Millisecond}, "the peer store"},
+		"a peer with other bytes":    {ScrubOptions{Peers: peers(newRottingWith(t, flipped))}, ""},
+		"a peer with fewer bytes":    {ScrubOptions{Peers: peers(newRottingWith(t, ailingLayer[:1000]))}, ""},
+		"a peer with a page":         {ScrubOptions{Peers: peers(newRottingWith(t, []byte("<html><title>Log in</title></html>")))}, ""},
+		"a peer without an end":      {ScrubOptions{Peers: []Peer{endless}}, ""},
+		"a bad peer and an upstream": {ScrubOptions{Peers: peers(newRottingAll(errMedium)), Fetch: sends("a/x", ailingLayer)}, "upstream of a/x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAiling(t, blob.NewMemory(), rots[DamageDigest])
@@ -285,12 +295,38 @@ func TestScrub_heals(t *testing.T) {
 				t.Errorf("an upload is left: %+v, %v", p, err)
 			}
 			// The next scrub tries once more.
-			if done, _ := scrubbed(t, a.Registry, ScrubOptions{Peer: peer}); done.Healed != 1 {
+			if done, _ := scrubbed(t, a.Registry, ScrubOptions{Peers: peers(peer)}); done.Healed != 1 {
 				t.Errorf("once more: %+v", done)
 			}
 			a.wantWhole(t)
 		})
 	}
+}
+
+func peers(content blob.Reader) []Peer { return []Peer{StorePeer("the peer store", content)} }
+
+// waiting has nothing to read, until the end.
+type waiting struct{ ctx context.Context }
+
+func (w waiting) Read([]byte) (int, error) {
+	<-w.ctx.Done()
+	return 0, w.ctx.Err()
+}
+
+type nothingMore struct{}
+
+func (nothingMore) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// newRottingWith is a store that has these bytes under the digest of the layer.
+func newRottingWith(t testing.TB, body []byte) blob.Reader {
+	t.Helper()
+	s := blob.NewMemory()
+	name := blob.Named(newUUID(), digest.FromBytes(ailingLayer))
+	_, err := s.Append(t.Context(), name, 0, bytes.NewReader(body))
+	if err := errors.Join(err, s.Commit(t.Context(), name, digest.FromBytes(ailingLayer))); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // newRottingAll is a store that reads nothing.
@@ -506,6 +542,38 @@ func TestScrub_goes_on(t *testing.T) {
 	}
 	a.wantWhole(t)
 	wantEvents(t, a.Registry, "blob.damaged", "blob.damaged", "blob.healed", "blob.healed")
+}
+
+// TestScrub_takes_back what can be neither read nor put aside: it may be readable tomorrow, and until then what fails is told.
+func TestScrub_takes_back(t *testing.T) {
+	a := newAiling(t, blob.NewMemory(), rots[DamageUnreadable])
+	a.store.refuses = true
+	before := rows(t, a.index, "")
+	if before[keyBlob(a.layer)] == "" {
+		t.Fatalf("%d rows, without that of the layer", len(before))
+	}
+	for range 2 {
+		done, all := scrubbed(t, a.Registry, ScrubOptions{})
+		if len(all) != 1 || done.Healed != 0 || all[0].What != DamageUnreadable || !strings.Contains(all[0].Detail, "left where it is") || len(all[0].Images) == 0 {
+			t.Fatalf("%+v, %+v; want the layer", done, all)
+		}
+	}
+	for key, value := range before {
+		if now := rows(t, a.index, key)[key]; now != value && !strings.HasPrefix(key, "event/") && !strings.HasPrefix(key, "meta/") {
+			t.Errorf("%s was %q, and is %q", key, value, now)
+		}
+	}
+	if left := rows(t, a.index, prefixDamaged); len(left) != 0 {
+		t.Errorf("rows that are left: %v", left)
+	}
+	wantEvents(t, a.Registry)
+	a.store.rots(a.layer, nil) // tomorrow
+	a.wantWhole(t)
+	a.store.rots(a.layer, rots[DamageUnreadable])
+	a.store.refuses = false
+	if _, all := scrubbed(t, a.Registry, ScrubOptions{}); len(all) != 1 || all[0].Aside == "" {
+		t.Errorf("%+v, want it to be put aside when that is possible", all)
+	}
 }
 
 type noWrites struct{ *rotting }

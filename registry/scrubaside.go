@@ -172,8 +172,35 @@ func parkHolds(ctx context.Context, tx kv.Tx, d digest.Digest) error {
 	return nil
 }
 
+// unparkHolds gives the repositories that held a blob their holds back, and forgets that it was damaged.
+func unparkHolds(ctx context.Context, tx kv.Tx, d digest.Digest) error {
+	from, to := damagedHolders(d)
+	var keys []string
+	for pair, err := range tx.Scan(ctx, from, to) {
+		if err != nil {
+			return err
+		}
+		keys = append(keys, pair.Key)
+		repo := pair.Key[len(from):]
+		_, err = tx.Get(ctx, keyHold(repo, d))
+		if errors.Is(err, kv.ErrNotFound) {
+			tx.Put(keyHold(repo, d), pair.Value)
+			tx.Put(keyHeld(d, repo), nil)
+		} else if err != nil {
+			return err
+		}
+	}
+	for _, key := range append(keys, keyDamaged(d)) {
+		tx.Delete(key)
+	}
+	return nil
+}
+
 // asideError is that content could not be put aside. It waits for that, and nobody can push it, until Mend succeeds.
-type asideError struct{ error }
+type asideError struct {
+	error
+	dying time.Time // of the claim
+}
 
 func (e *asideError) Unwrap() error { return e.error }
 
@@ -191,7 +218,7 @@ func (r *Registry) finishAside(ctx context.Context, d digest.Digest, row damaged
 		err = r.blobs.Delete(limited, d)
 	}
 	if err != nil {
-		return nil, &asideError{fmt.Errorf("put the damaged blob %s aside: %w", d, err)}
+		return nil, &asideError{fmt.Errorf("put the damaged blob %s aside: %w", d, err), row.Dying}
 	}
 	dying := row.Dying
 	mine := false
@@ -218,6 +245,22 @@ func (r *Registry) finishAside(ctx context.Context, d digest.Digest, row damaged
 		r.stored.Add(-row.Size)
 	}
 	return &row, nil
+}
+
+// takeBack undoes what was claimed at dying, and not put aside. It is for content that can be neither read nor put aside: that may be readable tomorrow.
+func (r *Registry) takeBack(ctx context.Context, d digest.Digest, dying time.Time) error {
+	return r.index.Update(withoutQuotas(ctx), func(tx kv.Tx) error {
+		now, err := stockOf(ctx, tx, d)
+		if errors.Is(err, kv.ErrNotFound) || err == nil && !now.dying.Equal(dying) {
+			return nil // another one has taken over
+		}
+		if err != nil {
+			return err
+		}
+		now.doomed, now.dying = time.Time{}, time.Time{}
+		tx.Put(keyBlob(d), now.row())
+		return unparkHolds(ctx, tx, d)
+	})
 }
 
 // Mend finishes what a scrub that was killed has begun, and gives blobs that were damaged and are stored again, whoever brought them, back to all repositories that
@@ -316,24 +359,8 @@ func (r *Registry) restoreIn(ctx context.Context, tx kv.Tx, d digest.Digest, by 
 	if err != nil {
 		return false, err
 	}
-	from, to := damagedHolders(d)
-	var keys []string
-	for pair, err := range tx.Scan(ctx, from, to) {
-		if err != nil {
-			return false, err
-		}
-		keys = append(keys, pair.Key)
-		repo := pair.Key[len(from):]
-		_, err = tx.Get(ctx, keyHold(repo, d))
-		if errors.Is(err, kv.ErrNotFound) {
-			tx.Put(keyHold(repo, d), pair.Value)
-			tx.Put(keyHeld(d, repo), nil)
-		} else if err != nil {
-			return false, err
-		}
-	}
-	for _, key := range append(keys, keyDamaged(d)) {
-		tx.Delete(key)
+	if err := unparkHolds(ctx, tx, d); err != nil {
+		return false, err
 	}
 	r.save(tx, d, s)
 	journal.Append(ctx, tx, journal.Event{Action: "blob.healed", Digest: string(d), Size: s.size, Note: by, Result: "ok"})

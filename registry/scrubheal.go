@@ -51,6 +51,12 @@ func (s *scrub) blob(ctx context.Context, key string) error {
 	}
 	row, err := s.r.putAside(ctx, d, was, *bad)
 	if stuck := (*asideError)(nil); errors.As(err, &stuck) && ctx.Err() == nil {
+		if bad.what == DamageUnreadable {
+			if left := s.r.takeBack(ctx, d, stuck.dying); left != nil {
+				return left
+			}
+			bad.detail += "; it was left where it is"
+		}
 		return s.found(ctx, Damage{Kind: "blob", Digest: d, Size: was.size, What: bad.what, Detail: clip(bad.detail + "; " + err.Error()), Found: s.r.now().UTC()})
 	}
 	if err != nil || row == nil {
@@ -111,8 +117,8 @@ func (s *scrub) heal(ctx context.Context, d digest.Digest, row damagedRow) (by s
 	if row.Size <= smallBlob {
 		sources = append(sources, source{"a pack", func(ctx context.Context) (io.ReadCloser, error) { return s.r.packedCopy(ctx, "data", d) }})
 	}
-	if s.o.Peer != nil {
-		sources = append(sources, source{"the peer store", func(ctx context.Context) (io.ReadCloser, error) { return s.o.Peer.Open(ctx, d, 0) }})
+	for _, p := range s.o.Peers {
+		sources = append(sources, source{p.Name, func(ctx context.Context) (io.ReadCloser, error) { return p.Open(ctx, d, repos) }})
 	}
 	for _, repo := range repos {
 		if s.o.Fetch != nil {
@@ -120,7 +126,7 @@ func (s *scrub) heal(ctx context.Context, d digest.Digest, row damagedRow) (by s
 		}
 	}
 	for _, from := range sources {
-		err := s.r.bringBack(ctx, repos[0], d, row.Size, from.open)
+		err := s.bringBack(ctx, repos[0], d, row.Size, from.open)
 		if err == nil {
 			if _, err = s.r.restore(ctx, d, from.name); err != nil {
 				return "", err
@@ -153,8 +159,9 @@ func (r *Registry) parked(ctx context.Context, d digest.Digest) (repos []string,
 }
 
 // bringBack stores content that matches as a blob of repo.
-func (r *Registry) bringBack(ctx context.Context, repo string, d digest.Digest, size int64, open func(context.Context) (io.ReadCloser, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, healFor+time.Duration(size/healRate)*time.Second)
+func (s *scrub) bringBack(ctx context.Context, repo string, d digest.Digest, size int64, open func(context.Context) (io.ReadCloser, error)) error {
+	r := s.r
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.o.patience, healFor)+time.Duration(size/healRate)*time.Second)
 	defer cancel()
 	src, err := open(ctx)
 	if err != nil {
@@ -168,6 +175,9 @@ func (r *Registry) bringBack(ctx context.Context, repo string, d digest.Digest, 
 		}
 	}()
 	h, err := r.receive(ctx, u, size, io.LimitReader(src, size+1)) // one more shows that there is more
+	if Code(err) == SizeInvalid {
+		return fmt.Errorf("what came is not of the %d bytes that it has, but of %d or more", size, u.Size)
+	}
 	if err == nil && h == nil {
 		h, err = r.rehash(ctx, u, d.Algorithm())
 	}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/entrepot/entrepot/storage/blob"
 	"github.com/entrepot/entrepot/storage/journal"
 	"github.com/entrepot/entrepot/storage/kv"
 )
@@ -26,7 +25,7 @@ type ScrubConfig struct {
 	Rate     int64         // bytes a second; 0: DefaultScrubRate, negative: as fast as possible
 
 	Fetch func(ctx context.Context, repo string, d digest.Digest) (io.ReadCloser, error) // as in ScrubOptions
-	Peer  blob.Reader                                                                    // as in ScrubOptions
+	Peers []Peer                                                                         // as in ScrubOptions
 }
 
 // These hold where nothing else is set.
@@ -299,7 +298,7 @@ func (s *Scrubber) perform(life context.Context, run *scrubRun) {
 		}
 	}()
 	s.Registry.log.Info("a scrub begins", "behind", run.row.After, "rate", s.Rate)
-	_, err := s.Registry.Scrub(ctx, ScrubOptions{Rate: s.Rate, After: run.row.After, Fetch: s.Fetch, Peer: s.Peer,
+	_, err := s.Registry.Scrub(ctx, ScrubOptions{Rate: s.Rate, After: run.row.After, Fetch: s.Fetch, Peers: s.Peers,
 		Tell: func(t ScrubTally) { s.count(run, t) },
 		At:   func(after string) { run.at(after) },
 		Found: func(d Damage) {

@@ -35,7 +35,7 @@ func Verify(ctx context.Context, blobs blob.Store, index kv.DB, found func(probl
 		check  func(key string, value []byte) error
 	}{
 		{prefixBlob, v.blob}, {prefixMan, v.manifest}, {prefixHold, v.hold}, {prefixRev, v.revision}, {prefixTag, v.tag}, {prefixPack, v.pack},
-		{prefixRef, v.referrer}, {prefixEdge, v.edge},
+		{prefixRef, v.referrer}, {prefixEdge, v.edge}, {prefixDamaged, v.damaged},
 	} {
 		from, to := kv.Prefix(step.prefix)
 		for pair, err := range index.Scan(ctx, from, to) {
@@ -204,6 +204,14 @@ func (v *verifier) held(d digest.Digest, repo string) error {
 		}
 	}
 	return v.must(keyHold(repo, d), "blob %s: is said to be held by repository %s, which does not hold it", d, repo)
+}
+
+// damaged tells of what a scrub has put aside and nobody has brought back.
+func (v *verifier) damaged(key string, _ []byte) error {
+	if d, repo, held := strings.Cut(key, "!"); held {
+		v.problem("repository %s: blob %s was found damaged and is not served; push it again", repo, d)
+	}
+	return nil
 }
 
 func (v *verifier) named(repo, d, tag string) error {

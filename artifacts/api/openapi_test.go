@@ -16,8 +16,8 @@ import (
 	"github.com/entrepot/entrepot/artifacts/deb/debtest"
 )
 
-// described is what the tests look at of the OpenAPI document.
-type described struct {
+// description is what the tests look at of the OpenAPI document, of the part about what this package answers to.
+type description struct {
 	OpenAPI    string
 	Paths      map[string]map[string]operation
 	Components struct {
@@ -48,7 +48,7 @@ type parameter struct{ Name, In string }
 
 // judge holds answers against the document.
 type judge struct {
-	doc      described
+	doc      description
 	compiled map[string]*jsonschema.Schema
 	patterns map[string]pattern
 	order    []string
@@ -58,11 +58,10 @@ type judge struct {
 func newJudge(t testing.TB) *judge {
 	t.Helper()
 	j := &judge{compiled: map[string]*jsonschema.Schema{}, patterns: map[string]pattern{}, answered: map[string]bool{}}
-	text := openAPI()
-	if err := json.Unmarshal(text, &j.doc); err != nil {
+	if err := json.Unmarshal(described(openapiYAML), &j.doc); err != nil {
 		t.Fatal(err)
 	}
-	whole, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	whole, err := jsonschema.UnmarshalJSON(bytes.NewReader(openAPI()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,6 +141,21 @@ func (j *judge) look(t testing.TB, r reply) {
 	if err := j.compiled[ref].Validate(value); err != nil {
 		t.Errorf("%s %s: the answer is not as described: %v: %s", r.Request.Method, r.Request.URL, err, r.body)
 	}
+}
+
+// The description is in parts: lists go behind one another, and what two of them say is a fault of the program, since one of both would be lost.
+func TestOpenAPI_is_joined_of_parts(t *testing.T) {
+	one := []byte("tags: [{name: a}]\npaths: {/a: {get: {summary: x}}}\n")
+	want := `{"paths":{"/a":{"get":{"summary":"x"}},"/b":{"get":{"summary":"x"}}},"tags":[{"name":"a"},{"name":"b"}]}`
+	if got := described(one, []byte("tags: [{name: b}]\npaths: {/b: {get: {summary: x}}}\n")); string(got) != want+"\n" {
+		t.Errorf("%s, want %s", got, want)
+	}
+	defer func() {
+		if said, _ := recover().(string); said != "description of the API: /paths//a/get/summary is there twice" {
+			t.Errorf("%q is said of a path that is described twice", said)
+		}
+	}()
+	described(one, one)
 }
 
 // TestOpenAPI_and_table have the same paths, methods and parameters.

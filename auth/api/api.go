@@ -105,7 +105,7 @@ type methods map[string]door.Access
 // route makes a route of a pattern in which * stands for one part of the path, and at its end for all that is left.
 func route(name, pattern string, m methods) door.Route {
 	for method, access := range m {
-		access.Serve = told(access.Serve)
+		access.Serve = access.Serve.Telling(told)
 		m[method] = access
 	}
 	parts := strings.Split(pattern, "*")

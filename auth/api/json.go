@@ -69,23 +69,20 @@ func none(w http.ResponseWriter) error {
 	return nil
 }
 
-// told is an endpoint whose errors are those that the door knows how to tell.
-func told(serve door.Endpoint) door.Endpoint {
-	return func(w http.ResponseWriter, r *http.Request, c door.Call) error {
-		err := serve(w, r, c)
-		var own *account.Error
-		if !errors.As(err, &own) || errors.Is(err, auth.ErrWrong) {
-			return err
-		}
-		out := door.Answer{Status: http.StatusBadRequest, Code: "INVALID", Message: "the request cannot be followed"}
-		switch own.Code {
-		case account.Unknown:
-			out = door.Answer{Status: http.StatusNotFound, Code: "UNKNOWN", Message: "there is nothing of this name"}
-		case account.Exists, account.Full:
-			out = door.Answer{Status: http.StatusConflict, Code: "EXISTS", Message: "the name is taken"}
-		}
-		return &door.Refusal{Answer: out, Detail: map[string]string{"hint": own.Text}, Cause: own.Err}
+// told is an error as the door knows how to tell it.
+func told(err error) error {
+	var own *account.Error
+	if !errors.As(err, &own) || errors.Is(err, auth.ErrWrong) {
+		return err
 	}
+	out := door.Answer{Status: http.StatusBadRequest, Code: "INVALID", Message: "the request cannot be followed"}
+	switch own.Code {
+	case account.Unknown:
+		out = door.Answer{Status: http.StatusNotFound, Code: "UNKNOWN", Message: "there is nothing of this name"}
+	case account.Exists, account.Full:
+		out = door.Answer{Status: http.StatusConflict, Code: "EXISTS", Message: "the name is taken"}
+	}
+	return &door.Refusal{Answer: out, Detail: map[string]string{"hint": own.Text}, Cause: own.Err}
 }
 
 func unknown(kind, name string) error {

@@ -151,6 +151,10 @@ func (a *api) addSecret(w http.ResponseWriter, r *http.Request, c door.Call) err
 	if err := a.noMore(c, robot.Name); err != nil {
 		return err
 	}
+	if robot.Disabled {
+		return &door.Refusal{Answer: door.Answer{Status: http.StatusConflict, Code: "INVALID", Message: "the robot is disabled"},
+			Detail: map[string]string{"hint": "enable the robot " + robot.Name + " before it gets a secret"}}
+	}
 	return a.newSecret(w, r, c, auth.Robot+":"+robot.Name, account.PurposeSecret)
 }
 

@@ -25,8 +25,9 @@ func backupVerb(a *app) *cobra.Command {
 		Long: `Save a server's index, as it is at one moment, while it serves. It takes the right to manage the registry.
 
 The file has repositories, tags, manifests, components, accounts, grants and the keys that sign apt suites: keep it as you keep those. It also lists what content the
-index needs. Content itself lies in the store of content: save that behind the index, with the means of its medium. An index in PostgreSQL is saved with the means of
-PostgreSQL.`,
+index needs. Content itself lies in the store of content: save that behind the index, with the means of its medium. An index in PostgreSQL is saved like one in a file.
+
+A server makes backups by itself, too, as backup: in its configuration says.`,
 		Example: "  entrepot backup -o registry.backup registry.example.com",
 		Args:    takes(0, 1),
 	}

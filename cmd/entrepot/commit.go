@@ -21,26 +21,17 @@ org.opencontainers.image.revision.`,
 	c := a.clientFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		server := c.server()
-		items, _, err := c.list(cmd.Context(), server, "/commits/"+url.PathEscape(args[0]), nil, 0)
+		items, more, err := c.list(cmd.Context(), server, "/commits/"+url.PathEscape(args[0]), nil, 0)
 		if err != nil {
 			return explainAll(err, "find commit %s on %s", printable(args[0]), server)
 		}
-		if output != asTable {
-			return a.printAs(output, items)
-		}
-		all, err := entries[artifacts.Version](items)
-		if err != nil {
-			return explain(err, "find commit %s on %s", printable(args[0]), server)
-		}
-		rows := [][]string{{"COMPONENT", "VERSION", "COMMIT", "IMAGE"}}
-		for _, v := range all {
+		return printItems(a, output, items, more, []string{"COMPONENT", "VERSION", "COMMIT", "IMAGE"}, func(v artifacts.Version) []string {
 			image := "-"
 			if f, ok := v.Formats[artifacts.Docker]; ok {
 				image = server + "/" + v.Component + "@" + f.Digest.String()
 			}
-			rows = append(rows, []string{v.Component, v.Version, v.Commit, image})
-		}
-		return a.listed(rows)
+			return []string{v.Component, v.Version, v.Commit, image}
+		})
 	}
 	formatFlag(cmd, &output)
 	return cmd

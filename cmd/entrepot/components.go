@@ -47,22 +47,13 @@ The filters ask what that version is.`,
 		if err != nil {
 			return explainAll(err, "list the components of %s", server)
 		}
-		if output != asTable {
-			return a.printAs(output, items)
-		}
-		all, err := entries[componentRow](items)
-		if err != nil {
-			return explain(err, "list the components of %s", server)
-		}
-		rows := [][]string{{"COMPONENT", "LATEST", "TEAM", "DEPLOYED"}}
-		for _, one := range all {
+		return printItems(a, output, items, more, []string{"COMPONENT", "LATEST", "TEAM", "DEPLOYED"}, func(one componentRow) []string {
 			var places []string
 			for _, place := range slices.Sorted(maps.Keys(one.Deployed)) {
 				places = append(places, place+" "+one.Deployed[place])
 			}
-			rows = append(rows, []string{one.Name, orDash(one.Latest), orDash(one.Team), orDash(strings.Join(places, ", "))})
-		}
-		return a.listedPart(rows, more)
+			return []string{one.Name, orDash(one.Latest), orDash(one.Team), orDash(strings.Join(places, ", "))}
+		})
 	}
 	formatFlag(cmd, &output)
 	return cmd

@@ -39,7 +39,7 @@ func (c *client) ask(ctx context.Context, method, server, path string, query url
 			return nil
 		}
 		if err := readJSON(io.LimitReader(res.Body, answerLimit), out); err != nil {
-			return fmt.Errorf("%s answered something else than was asked for: %w", server, err)
+			return notAsAsked(server, err)
 		}
 		return nil
 	})
@@ -144,6 +144,28 @@ func entries[T any](items []json.RawMessage) ([]T, error) {
 		}
 	}
 	return all, nil
+}
+
+// printItems prints a list as the server gave it, or as a table with a row for each entry; more tells that there are others.
+func printItems[T any](a *app, output string, items []json.RawMessage, more bool, head []string, row func(T) []string) error {
+	if output != asTable {
+		return a.printAs(output, items)
+	}
+	all, err := entries[T](items)
+	if err != nil {
+		return err
+	}
+	rows := [][]string{head}
+	for _, one := range all {
+		rows = append(rows, row(one))
+	}
+	if err := a.listed(rows); err != nil {
+		return err
+	}
+	if more {
+		fmt.Fprintln(a.stderr, "there are more; ask for them with a higher --limit")
+	}
+	return nil
 }
 
 // refused returns the refusal that an answer is, or nil. It is an *errcode.ErrorResponse, except where the server has nothing like the path.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/entrepot/entrepot/registry"
+	registrytransfer "github.com/entrepot/entrepot/registry/transfer"
 )
 
 // source is this file. `config example` prints the sentences above the fields below, so the example cannot say anything else.
@@ -55,6 +56,9 @@ type Config struct {
 
 	// When all content is read again and compared with its digests.
 	Scrub Scrub `yaml:"scrub"`
+
+	// Backups of metadata, which the registry makes by itself while it serves.
+	Backup Backup `yaml:"backup"`
 
 	// How much, and how long.
 	Limits Limits `yaml:"limits"`
@@ -529,7 +533,82 @@ type Scrub struct {
 
 	// How much of it is read in a second.
 	Rate Bytes `yaml:"rate"`
+
+	// Where what is damaged or missing may be had besides. These are only read, and asked in this order, before upstreams.
+	Peer Peer `yaml:"peer"`
 }
+
+// Peer says where the same content may be.
+type Peer struct {
+	// The folder in which another registry keeps its content (its data or storage.disk.path), or a copy of one. Nothing is written there, and it may be away, as a
+	// disk that is not mounted. Empty means none.
+	Disk string `yaml:"disk"`
+
+	// The bucket in which another registry keeps its content, or a copy of one.
+	S3 PeerBucket `yaml:"s3"`
+
+	// Another registry that has the same repositories.
+	Registry PeerRegistry `yaml:"registry"`
+}
+
+// PeerBucket is a bucket that is read.
+type PeerBucket struct {
+	// The bucket. Empty means none.
+	Bucket string `yaml:"bucket"`
+
+	// Where it lies. Empty means what the AWS configuration says, and us-east-1 with an endpoint.
+	Region string `yaml:"region"`
+
+	// The address of a server other than Amazon's, as https://s3.example.com.
+	Endpoint string `yaml:"endpoint"`
+
+	// What stands before every key.
+	Prefix string `yaml:"prefix"`
+
+	// Put the bucket into the path of addresses and not into the name of the host, as most servers other than Amazon's want it.
+	ForcePathStyle bool `yaml:"forcePathStyle"`
+
+	// Who logs in: s3:GetObject is all that is needed, and s3:ListBucket so that what is absent is told from what is forbidden. Empty means whom the AWS tools
+	// would find.
+	AccessKey string `yaml:"accessKey"`
+
+	// A file with the secret key that belongs to the access key.
+	SecretKeyFile string `yaml:"secretKeyFile"`
+}
+
+// PeerRegistry is a registry that is asked.
+type PeerRegistry struct {
+	// Its address, as https://registry.example.com; http:// only with a loopback address. Empty means none.
+	URL string `yaml:"url"`
+
+	// Who logs in, and may pull there; empty means nobody.
+	Username string `yaml:"username"`
+
+	// A file with the password, read again when it changes.
+	PasswordFile string `yaml:"passwordFile"`
+
+	// Hosts of token services that may be told the password besides the registry's own.
+	Realms []string `yaml:"realms"`
+
+	// A PEM file of authorities that are believed beside the system's.
+	CA string `yaml:"ca"`
+}
+
+// Backup says which backups the registry makes by itself. Of several registries over one index one makes them. They have what entrepot backup saves, accounts and
+// keys too, so whoever can read the place has the whole registry.
+type Backup struct {
+	// How long after one the next is made. 0s: never.
+	Every time.Duration `yaml:"every"`
+
+	// How many are kept, the newest. What else lies there is let be.
+	Keep int `yaml:"keep"`
+
+	// Where they are kept: a folder that exists, better one on another medium; or bucket, that of content, under backups/.
+	To string `yaml:"to"`
+}
+
+// toBucket is what Backup.To says for the bucket of content. A folder of that name is ./bucket.
+const toBucket = "bucket"
 
 // Limits bound what one client can take.
 type Limits struct {
@@ -574,6 +653,7 @@ func defaultConfig() Config {
 		Storage: Storage{S3: S3{Memory: 256 << 20, Redirect: true, LinkTTL: 15 * time.Minute}},
 		GC:      GC{Every: registry.DefaultSweepEvery, Grace: registry.DefaultGrace, Delay: registry.DefaultDoomed},
 		Scrub:   Scrub{Every: registry.DefaultScrubEvery, Rate: registry.DefaultScrubRate},
+		Backup:  Backup{Keep: registrytransfer.DefaultKeep},
 		Limits: Limits{
 			ManifestBytes: 4 << 20,
 			UploadTTL:     24 * time.Hour,

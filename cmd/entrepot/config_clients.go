@@ -13,7 +13,7 @@ import (
 var clientForms = []string{"containerd", "docker", "podman"}
 
 func (a *app) configClients() *cobra.Command {
-	var path string
+	var path, ca string
 	cmd := &cobra.Command{
 		Use:   "clients containerd|docker|podman",
 		Short: "Print what lets engines pull through this registry",
@@ -24,11 +24,13 @@ configuration. Registries that are no upstreams are pulled from as before; if th
   docker      /etc/docker/daemon.json, for the upstream that has root: true; Docker Engine knows mirrors of Docker Hub only
   podman      a file of /etc/containers/registries.conf.d, for podman, buildah, skopeo and CRI-O
 
-The registry's address is url of the configuration, else where it listens.`,
-		Example: "  entrepot config clients containerd --config config.yml",
+The registry's address is url of the configuration, else where it listens. If engines must be given the authority that signed its certificate, since
+this machine does not know it by itself or --ca says so, it is told where that file goes: for docker beside the output, which is one file.`,
+		Example: "  entrepot config clients containerd --config config.yml\n  entrepot config clients podman --ca /etc/ssl/ours.pem",
 		Args:    takes(1, 1),
 	}
 	configFlag(cmd, &path)
+	cmd.Flags().StringVar(&ca, "ca", "", "where the authority's certificate lies on the engines' machines, a PEM file")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !slices.Contains(clientForms, args[0]) {
 			return misuse(cmd, "%q is none of %s", args[0], strings.Join(clientForms, ", "))
@@ -43,9 +45,16 @@ The registry's address is url of the configuration, else where it listens.`,
 		if len(c.Upstreams) == 0 {
 			return fmt.Errorf("the configuration has no upstreams: nothing is pulled through")
 		}
-		text, err := c.forClients(args[0])
+		own, err := c.ownAuthority(ca)
+		if err != nil {
+			fmt.Fprintf(a.stderr, "entrepot: %v; if engines do not know who signed it, say so with --ca\n", err)
+		}
+		text, err := c.forClients(args[0], own)
 		if err != nil {
 			return err
+		}
+		if args[0] == "docker" && own.needed {
+			fmt.Fprintln(a.stderr, "entrepot: "+own.advice("/etc/docker"))
 		}
 		_, err = fmt.Fprint(a.stdout, text)
 		return err
@@ -64,10 +73,13 @@ func (c Config) address() string {
 	return "http://" + c.Listen
 }
 
-func (c Config) forClients(engine string) (string, error) {
+func (c Config) forClients(engine string, ca clientAuthority) (string, error) {
 	var b strings.Builder
 	base := c.address()
 	scheme, host, _ := strings.Cut(base, "://")
+	if engine == "podman" && ca.needed {
+		fmt.Fprintf(&b, "# %s\n\n", ca.advice("/etc/containers"))
+	}
 	for i, u := range c.Upstreams {
 		switch engine {
 		case "containerd":
@@ -75,6 +87,9 @@ func (c Config) forClients(engine string) (string, error) {
 				b.WriteByte('\n')
 			}
 			fmt.Fprintf(&b, "# /etc/containerd/certs.d/%s/hosts.toml\nserver = %q\n\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n", u.Name, u.URLs[0], base)
+			if ca.needed {
+				fmt.Fprintf(&b, "  # %s\n  ca = %q\n", ca.whose, ca.file("/etc/containerd"))
+			}
 		case "podman":
 			if i > 0 {
 				b.WriteByte('\n')

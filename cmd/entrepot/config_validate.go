@@ -40,6 +40,7 @@ func (c Config) faults() faults {
 		j.wrong("tls.clientCA", "client certificates need TLS; set tls.cert and tls.key too")
 	}
 	j.stores(c)
+	j.backup(c)
 	j.auth(c.Auth)
 	j.upstreams(c.Upstreams)
 	j.mirrors(mirrorEntries(c.Mirror), c.Upstreams)
@@ -52,6 +53,7 @@ func (c Config) faults() faults {
 	if c.Scrub.Rate < 64<<10 {
 		j.wrong("scrub.rate", "%v a second would never come to an end; at least 64KiB", c.Scrub.Rate)
 	}
+	j.peer(c)
 	for _, d := range []struct {
 		path  string
 		value time.Duration

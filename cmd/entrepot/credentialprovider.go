@@ -10,11 +10,14 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"oras.land/oras-go/v2/registry/remote/auth"
+
+	rights "github.com/entrepot/entrepot/auth"
 )
 
 // The kubelet's protocol: https://kubernetes.io/docs/reference/config-api/kubelet-credentialprovider.v1/. A plugin answers in the version that it was
@@ -150,12 +153,8 @@ func (p *provider) serve(in io.Reader) (*providerAnswer, error) {
 	return answer, nil
 }
 
-func clipped(s string) string {
-	if len(s) > 100 {
-		s = s[:100] + "…"
-	}
-	return fmt.Sprintf("%q", s)
-}
+// clipped is what somebody else wrote, quoted and cut, for an error.
+func clipped(s string) string { return strconv.Quote(rights.ClipTo(s, 100)) }
 
 // login returns what to log in with, and how long the kubelet may go on with it.
 func (p *provider) login(podToken string) (registryLogin, time.Duration, error) {

@@ -45,6 +45,17 @@ func TestHostMatches_by_the_kubelets_rule(t *testing.T) {
 	}
 }
 
+func TestClipped_cuts_no_character_in_two(t *testing.T) {
+	for at := range 4 {
+		if got := clipped(strings.Repeat("x", 100-at) + "€uro"); strings.Contains(got, `\x`) || !strings.HasSuffix(got, `…"`) {
+			t.Errorf("with a character at %d: %s", 100-at, got)
+		}
+	}
+	if got := clipped("a\nb"); got != `"a\nb"` {
+		t.Errorf("%s", got)
+	}
+}
+
 func TestHostOfImage_is_a_host_and_no_pattern(t *testing.T) {
 	for image, want := range map[string]string{
 		"registry.example.com/cloud/app":        "registry.example.com",

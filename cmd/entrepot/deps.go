@@ -50,18 +50,9 @@ deployed at the place of --at, and without that the latest.`,
 		if err := c.get(cmd.Context(), r.server, r.path()+"/dependencies", q, &p); err != nil {
 			return explainAll(err, "list what %s needs", r)
 		}
-		if output != asTable {
-			return a.printAs(output, p.Items)
-		}
-		all, err := entries[artifacts.Dependency](p.Items)
-		if err != nil {
-			return explain(err, "list what %s needs", r)
-		}
-		rows := [][]string{{"NEEDS", "COMPONENT", "MET", "BY"}}
-		for _, d := range all {
-			rows = append(rows, []string{d.Text, orDash(d.Needs), yesNo(d.Met), orDash(d.By)})
-		}
-		return a.listed(rows)
+		return printItems(a, output, p.Items, false, []string{"NEEDS", "COMPONENT", "MET", "BY"}, func(d artifacts.Dependency) []string {
+			return []string{d.Text, orDash(d.Needs), yesNo(d.Met), orDash(d.By)}
+		})
 	}
 	formatFlag(cmd, &output)
 	return cmd
@@ -81,22 +72,13 @@ func rdepsVerb(a *app) *cobra.Command {
 		if err != nil {
 			return misuse(cmd, "%v", err)
 		}
-		items, _, err := c.list(cmd.Context(), r.server, r.path()+"/dependents", nil, 0)
+		items, more, err := c.list(cmd.Context(), r.server, r.path()+"/dependents", nil, 0)
 		if err != nil {
 			return explainAll(err, "list what needs %s", r)
 		}
-		if output != asTable {
-			return a.printAs(output, items)
-		}
-		all, err := entries[artifacts.Dependency](items)
-		if err != nil {
-			return explain(err, "list what needs %s", r)
-		}
-		rows := [][]string{{"COMPONENT", "VERSION", "NEEDS", "MET", "BY"}}
-		for _, d := range all {
-			rows = append(rows, []string{d.Component, d.Version, d.Text, yesNo(d.Met), orDash(d.By)})
-		}
-		return a.listed(rows)
+		return printItems(a, output, items, more, []string{"COMPONENT", "VERSION", "NEEDS", "MET", "BY"}, func(d artifacts.Dependency) []string {
+			return []string{d.Component, d.Version, d.Text, yesNo(d.Met), orDash(d.By)}
+		})
 	}
 	formatFlag(cmd, &output)
 	return cmd

@@ -27,7 +27,7 @@ func (e *exporter) ask(ctx context.Context, dir string, query url.Values, into *
 	defer res.Body.Close()
 	*into = tree.Listing{}
 	if err := readJSON(io.LimitReader(res.Body, exportListLimit), into); err != nil {
-		return fmt.Errorf("%s answered something else than was asked for: %w", e.server, err)
+		return notAsAsked(e.server, err)
 	}
 	return nil
 }

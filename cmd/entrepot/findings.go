@@ -51,22 +51,13 @@ What is denied was there before the rule, or came before what it is about, and k
 			}
 			return explainAll(err, "list what is wrong with %s", what)
 		}
-		if output != asTable {
-			return a.printAs(output, items)
-		}
-		all, err := entries[findingRow](items)
-		if err != nil {
-			return explain(err, "list findings of %s", r.server)
-		}
-		rows := [][]string{{"VERSION", "LEVEL", "WHERE", "WHAT"}}
-		for _, f := range all {
+		return printItems(a, output, items, false, []string{"VERSION", "LEVEL", "WHERE", "WHAT"}, func(f findingRow) []string {
 			where := f.File
 			if f.Line > 0 {
 				where += fmt.Sprintf(":%d:%d", f.Line, max(f.Column, 1))
 			}
-			rows = append(rows, []string{f.Component + "@" + f.Version, string(f.Level), where, findingText(f.Finding)})
-		}
-		return a.listed(rows)
+			return []string{f.Component + "@" + f.Version, string(f.Level), where, findingText(f.Finding)}
+		})
 	}
 	formatFlag(cmd, &output)
 	return cmd

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -56,9 +57,9 @@ holds it.`,
 		if output == asJSON {
 			return a.printTold("result", raw)
 		}
-		var s collect.Sums
-		if err := json.Unmarshal(raw, &s); err != nil {
-			return fmt.Errorf("%s answered something else than was asked for: %w", server, err)
+		s, err := resultOf[collect.Sums](server, raw)
+		if err != nil {
+			return err
 		}
 		fmt.Fprintf(a.stdout, "%d of %d blobs would go, %s; repositories would let go of %d%s\n", s.Swept.Doomed, s.Swept.Blobs, humanSize(s.Swept.Bytes), s.Swept.Released,
 			orphansText(s.Orphans))
@@ -128,25 +129,16 @@ interrupted.`,
 	cmd.Flags().BoolVar(&orphans, "orphans", false, "look also for content that the index does not know; this takes long")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		server := c.serverOf(args)
-		view := newRunView(a.stderr)
-		defer view.close()
-		raw, err := c.lines(cmd.Context(), http.MethodPost, server, "/gc/runs", nil, map[string]bool{"orphans": orphans}, func(l answerLine) error {
-			var p collect.Progress
-			if l.Progress != nil && json.Unmarshal(l.Progress, &p) == nil {
-				view.show(fmt.Sprintf("%s: looked at %d, %d go", printable(p.Step), p.Looked, p.Goes))
-			}
-			return nil
-		})
-		view.close()
+		raw, err := runThere(cmd.Context(), a, c, server, "/gc/runs", map[string]bool{"orphans": orphans}, gcSteps)
 		if err != nil {
 			return explainAll(err, "have content of %s go", server)
 		}
 		if output != asTable {
 			return a.printAs(output, raw)
 		}
-		var r collect.Result
-		if err := json.Unmarshal(raw, &r); err != nil {
-			return fmt.Errorf("%s answered something else than was asked for: %w", server, err)
+		r, err := resultOf[collect.Result](server, raw)
+		if err != nil {
+			return err
 		}
 		fmt.Fprintf(a.stdout, "looked at %d blobs; %d go, %s; repositories let go of %d%s\ndeleted %d that went before, %s\n", r.Swept.Blobs, r.Swept.Doomed,
 			humanSize(r.Swept.Bytes), r.Swept.Released, orphansText(r.Orphans), r.Reaped.Blobs, humanSize(r.Reaped.Bytes))
@@ -154,4 +146,8 @@ interrupted.`,
 	}
 	formatFlag(cmd, &output)
 	return cmd
+}
+
+func gcSteps(p collect.Progress) string {
+	return fmt.Sprintf("%s: looked at %d, %d go", cmp.Or(printable(p.Step), "begun"), p.Looked, p.Goes)
 }

@@ -59,18 +59,10 @@ func historyVerb(a *app) *cobra.Command {
 		if err != nil {
 			return explainAll(err, "list promotions of %s", server)
 		}
-		if output != asTable {
-			return a.printAs(output, items)
-		}
-		all, err := entries[artifacts.Move](items)
-		if err != nil {
-			return explain(err, "list promotions of %s", server)
-		}
-		rows := [][]string{{"WHEN", "WHAT", "COMPONENT", "PLACE", "FROM", "TO", "BY", "REASON"}}
-		for _, m := range all {
-			rows = append(rows, []string{when(m.When, "-"), string(m.Kind), m.Component, m.Tag(), orDash(m.From), orDash(m.To), m.By, orDash(m.Reason)})
-		}
-		return a.listedPart(rows, more)
+		head := []string{"WHEN", "WHAT", "COMPONENT", "PLACE", "FROM", "TO", "BY", "REASON"}
+		return printItems(a, output, items, more, head, func(m artifacts.Move) []string {
+			return []string{when(m.When, "-"), string(m.Kind), m.Component, m.Tag(), orDash(m.From), orDash(m.To), m.By, orDash(m.Reason)}
+		})
 	}
 	formatFlag(cmd, &output)
 	return cmd

@@ -22,7 +22,8 @@ import (
 
 // importOptions are the flags of import.
 type importOptions struct {
-	folder, from       string // one of them
+	folder, from       string // one of them, or the bucket
+	s3                 importBucket
 	user, passwordFile string
 	list               string
 	repositories       []string
@@ -37,17 +38,22 @@ type importOptions struct {
 func importVerb(a *app) *cobra.Command {
 	var o importOptions
 	cmd := &cobra.Command{
-		Use:   "import (--from-folder DIR | --from HOST) [HOST]",
+		Use:   "import (--from-folder DIR | --from-s3 s3://BUCKET/PREFIX | --from HOST) [HOST]",
 		Short: "Move a whole registry over",
 		Long: `Move a whole registry over: repositories, tags, manifests of all platforms with their bytes and digests, what refers to them, and blobs.
 
-It comes from the data folder of a distribution registry (--from-folder: /var/lib/registry in the images registry:2 and registry:3), or from any registry
-that follows the OCI distribution spec (--from). Which repositories there are, a registry tells by its catalogue; where that is closed, as on Docker Hub
-and GitLab, and on Harbor for all but its administrators, name them with --list. A registry whose content lies in a bucket is read over its API.
+It comes from the data folder of a distribution registry (--from-folder: /var/lib/registry in the images registry:2 and registry:3), from the bucket in which
+one keeps the same (--from-s3, with the rootdirectory of its s3 storage behind the bucket's name), or from any registry that follows the OCI distribution spec
+(--from). Which repositories there are, a registry tells by its catalogue; where that is closed, as on Docker Hub and GitLab, and on Harbor for all but its
+administrators, name them with --list.
+
+The bucket is read as the AWS tools would: who asks, and in which region, is found in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE,
+AWS_REGION, AWS_ENDPOINT_URL), in ~/.aws, or by the machine's role. s3:ListBucket and s3:GetObject are enough; nothing in it is changed.
 
 It goes to HOST, a running registry, as a push of whoever is logged in there; or without HOST into the store of this machine's configuration (--config,
 --data), whose server must be stopped, as a push of the system. There, files of the folder are not copied but get one more name, if both folders are on one
-file system and the files belong to whoever runs this. The old folder may be deleted afterwards; until then nothing in it may be changed by hand.
+file system and the files belong to whoever runs this. The old folder may be deleted afterwards; until then nothing in it may be changed by hand. From a bucket
+into a store on the same S3 server, content is read once to be judged, and the server copies it, if the store's own credentials may read it there.
 
 Run it again at any time: what is here is not fetched again, so that a run that was broken off goes on, and a last one brings what was pushed meanwhile.
 A tag that names something else here than there stays as it is and is reported, unless --overwrite lets the source win.
@@ -58,6 +64,8 @@ promotion (cloud.prod) do not come, whatever the rules; what they named is there
 repositories other names with --map. With anything that did not come, the exit status is 1.`,
 		Example: `  entrepot import --from-folder /var/lib/registry --data /srv/entrepot
   entrepot import --from-folder /var/lib/registry --map 'library/** = hub/library/**' --dry-run
+  entrepot import --from-s3 s3://old-bucket/registry --s3-region eu-central-1 --config entrepot.yml
+  entrepot import --from-s3 s3://old-bucket --s3-endpoint https://s3.example.com --s3-path-style registry.example.com
   entrepot import --from harbor.example.com --repositories 'team/**' registry.example.com
   entrepot import --from registry.gitlab.example.com --list names.txt --tags 'v*' registry.example.com`,
 		Args: takes(0, 1),
@@ -66,6 +74,7 @@ repositories other names with --map. With anything that did not come, the exit s
 	_ = cmd.Flags().MarkHidden("server") // HOST says it
 	f := cmd.Flags()
 	f.StringVar(&o.folder, "from-folder", "", "the data folder of a distribution registry")
+	o.s3.flags(a, f)
 	f.StringVar(&o.from, "from", "", "the registry to move out of: HOST[:PORT] or its URL")
 	f.StringVar(&o.user, "from-user", "", "log in to --from as this user, and not as docker login or entrepot login did")
 	f.StringVar(&o.passwordFile, "from-password-file", "", "with the password in this file")
@@ -73,7 +82,7 @@ repositories other names with --map. With anything that did not come, the exit s
 	f.StringArrayVar(&o.repositories, "repositories", nil, "only these, as team/app, team/* or team/**; may be repeated")
 	f.StringArrayVar(&o.renames, "map", nil, "names here, as 'library/** = hub/library/**'; may be repeated, and the first that fits counts")
 	f.StringArrayVar(&o.tags, "tags", nil, "only tags like this, as v1.*, with what refers to them; may be repeated")
-	f.BoolVar(&o.tagged, "tagged", false, "leave away what no tag leads to; from a folder, that comes as well")
+	f.BoolVar(&o.tagged, "tagged", false, "leave away what no tag leads to; from a folder or a bucket, that comes as well")
 	f.BoolVar(&o.overwrite, "overwrite", false, "move tags that name something else here")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only tell what would come")
 	storeFlags(a, cmd, &o.config, &o.data)
@@ -85,7 +94,7 @@ repositories other names with --map. With anything that did not come, the exit s
 		if len(args) == 1 && (o.data != "" || cmd.Flags().Changed("config")) {
 			return misuse(cmd, "%s is reached over its API; --config and --data are for a store whose server is stopped", args[0])
 		}
-		source, err := a.importFrom(c, &o, &plan)
+		source, err := a.importFrom(cmd.Context(), c, &o, &plan)
 		if err != nil {
 			return err
 		}
@@ -103,12 +112,21 @@ repositories other names with --map. With anything that did not come, the exit s
 // plan judges the flags.
 func (o *importOptions) plan() (importer.Config, error) {
 	c := importer.Config{
-		Repositories: o.repositories, Tags: o.tags, Tagged: o.tagged, Overwrite: o.overwrite, DryRun: o.dryRun, Lanes: copiers, Passing: passing,
+		Repositories: o.repositories, Tags: o.tags, Tagged: o.tagged, Overwrite: o.overwrite, DryRun: o.dryRun, Lanes: copiers, Passing: importPasses,
 	}
-	if (o.folder == "") == (o.from == "") {
-		return c, errors.New("say where it comes from, with --from-folder or --from")
+	sources := 0
+	for _, named := range []string{o.folder, o.s3.url, o.from} {
+		if named != "" {
+			sources++
+		}
 	}
-	if o.folder != "" && (o.list != "" || o.user != "" || o.passwordFile != "") {
+	if sources != 1 {
+		return c, errors.New("say where it comes from, with --from-folder, --from-s3 or --from")
+	}
+	if err := o.s3.check(); err != nil {
+		return c, err
+	}
+	if o.from == "" && (o.list != "" || o.user != "" || o.passwordFile != "") {
 		return c, errors.New("--list, --from-user and --from-password-file go with --from")
 	}
 	if (o.user == "") != (o.passwordFile == "") {
@@ -135,7 +153,7 @@ func (o *importOptions) plan() (importer.Config, error) {
 }
 
 // importFrom opens what is moved out of, and returns what the journal calls it.
-func (a *app) importFrom(c *client, o *importOptions, plan *importer.Config) (string, error) {
+func (a *app) importFrom(ctx context.Context, c *client, o *importOptions, plan *importer.Config) (string, error) {
 	if o.folder != "" {
 		folder, err := importer.OpenFolder(o.folder)
 		if err != nil {
@@ -143,6 +161,14 @@ func (a *app) importFrom(c *client, o *importOptions, plan *importer.Config) (st
 		}
 		plan.From = folder
 		return "folder:" + o.folder, nil
+	}
+	if o.s3.url != "" {
+		folder, err := o.s3.open(ctx, a)
+		if err != nil {
+			return "", err
+		}
+		plan.From = folder
+		return o.s3.url, nil
 	}
 	names, err := a.importNames(o.list)
 	if err != nil {
@@ -232,6 +258,9 @@ func (a *app) importInto(ctx context.Context, o *importOptions, source string, p
 	if content, _, _ := c.paths(); c.Storage.S3.Bucket == "" {
 		to.Links = importer.NewLinks(s.blobs, func(upload string) string { return filepath.Join(content, "uploads", upload) })
 		stands.Blobs = to.Links
+	} else if store, ok := s.blobs.(importer.Duplicator); ok && o.s3.url != "" {
+		to.Copies = importer.NewCopies(store, log)
+		stands.Blobs = to.Copies
 	}
 	if to.Registry, err = registry.Open(ctx, stands); err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/pflag"
 )
 
 // importSays runs entrepot import as somebody who is logged in nowhere.
@@ -29,8 +31,17 @@ func importSays(t *testing.T, args ...string) (code int, said string) {
 
 func TestImport_usage(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
-		{"", "--from-folder or --from"},
-		{"--from-folder a --from b", "--from-folder or --from"},
+		{"", "--from-folder, --from-s3 or --from"},
+		{"--from-folder a --from b", "--from-folder, --from-s3 or --from"},
+		{"--from-folder a --from-s3 s3://b", "--from-folder, --from-s3 or --from"},
+		{"--from-s3 s3://a --list names", "go with --from"},
+		{"--from-folder a --s3-endpoint https://s3.example.com", "go with --from-s3"},
+		{"--from a --s3-region eu-central-1", "go with --from-s3"},
+		{"--from a --s3-path-style", "go with --from-s3"},
+		{"--from-s3 bucket", "write it as s3://BUCKET"},
+		{"--from-s3 https://s3.example.com/bucket", "write it as s3://BUCKET"},
+		{"--from-s3 s3:///prefix", "write it as s3://BUCKET"},
+		{"--from-s3 s3://key:secret@bucket", "write it as s3://BUCKET"},
 		{"--from-folder a --list names", "go with --from"},
 		{"--from a --from-user me", "go together"},
 		{"--from a --from-password-file secret", "go together"},
@@ -44,6 +55,63 @@ func TestImport_usage(t *testing.T) {
 		if code != 2 || !slices.ContainsFunc(strings.Split(c.want, "|"), func(s string) bool { return strings.Contains(said, s) }) {
 			t.Errorf("import %s: exit status %d and %s, want 2 and %q", c.args, code, said, c.want)
 		}
+	}
+}
+
+func TestImport_bucket_flags(t *testing.T) {
+	for name, c := range map[string]struct {
+		args, environ []string
+		want          importBucket
+	}{
+		"amazon": {[]string{"--from-s3", "s3://old/a/b/", "--s3-region", "eu-central-1"}, []string{"AWS_REGION=elsewhere"}, importBucket{bucket: "old", prefix: "a/b/", region: "eu-central-1"}},
+		"environment": {[]string{"--from-s3", "s3://old"}, []string{"AWS_REGION=here", "AWS_ENDPOINT_URL=https://all.example.com", "AWS_ENDPOINT_URL_S3=https://s3.example.com"},
+			importBucket{bucket: "old", region: "here", endpoint: "https://s3.example.com", pathStyle: true}},
+		"endpoint":      {[]string{"--from-s3", "s3://old/", "--s3-endpoint", "https://s3.example.com"}, nil, importBucket{bucket: "old", endpoint: "https://s3.example.com", pathStyle: true}},
+		"no path style": {[]string{"--from-s3", "s3://old", "--s3-endpoint", "https://s3.example.com", "--s3-path-style=false"}, nil, importBucket{bucket: "old", endpoint: "https://s3.example.com"}},
+		"amazon's own": {[]string{"--from-s3", "s3://old", "--s3-endpoint", "https://s3.eu-central-1.amazonaws.com"}, nil,
+			importBucket{bucket: "old", endpoint: "https://s3.eu-central-1.amazonaws.com"}},
+	} {
+		var b importBucket
+		f := pflag.NewFlagSet("import", pflag.ContinueOnError)
+		b.flags(&app{environ: c.environ}, f)
+		if err := errors.Join(f.Parse(c.args), b.check()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		b.url, b.set = "", nil
+		if b != c.want {
+			t.Errorf("%s: %+v, want %+v", name, b, c.want)
+		}
+	}
+}
+
+func TestImport_tells_what_is_wrong_with_a_bucket(t *testing.T) {
+	const secret = "canary-2259"
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", secret)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	answer := ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if answer == "" {
+			fmt.Fprint(w, "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, "<Error><Code>%s</Code></Error>", answer)
+	}))
+	defer server.Close()
+	for code, want := range map[string]string{
+		"":                      "there is no docker/registry/v2/repositories in it; name the rootdirectory",
+		"AccessDenied":          "grant s3:ListBucket and s3:GetObject",
+		"SignatureDoesNotMatch": "the credentials are wrong",
+	} {
+		answer = code
+		code, said := importSays(t, "--from-s3", "s3://old/registry", "--s3-endpoint", server.URL, "--data", t.TempDir())
+		if code != 1 || !strings.Contains(said, want) || strings.Contains(said, secret) {
+			t.Errorf("%q: exit status %d and %s, want 1 and %q", answer, code, said, want)
+		}
+	}
+	if code, said := importSays(t, "--from-s3", "s3://old/../x", "--s3-endpoint", server.URL, "--data", t.TempDir()); code != 1 || !strings.Contains(said, "prefix") {
+		t.Errorf("a prefix with dots: exit status %d and %s, want 1 and a word on it", code, said)
 	}
 }
 

@@ -38,7 +38,10 @@ func (a *app) importRun(ctx context.Context, plan importer.Config) (importer.Rep
 		came = "would come"
 	}
 	fmt.Fprintf(a.stdout, "looked at %d repositories\n%s: %s", report.Repositories, came, tallied(report.Came))
-	if report.Linked+report.Mounted > 0 {
+	switch {
+	case report.Duplicated > 0:
+		fmt.Fprintf(a.stdout, " (%d blobs copied by S3 itself, %d from another repository here)", report.Duplicated, report.Mounted)
+	case report.Linked+report.Mounted > 0:
 		fmt.Fprintf(a.stdout, " (%d blobs by a link, %d from another repository here)", report.Linked, report.Mounted)
 	}
 	fmt.Fprintf(a.stdout, "\nwere here: %s\n", tallied(report.Here))

@@ -72,7 +72,7 @@ func readLines(res *http.Response, each func(answerLine) error) (json.RawMessage
 	for lines.Scan() {
 		var l answerLine
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-			return nil, fmt.Errorf("%s answered something else than was asked for: %w", res.Request.URL.Host, err)
+			return nil, notAsAsked(res.Request.URL.Host, err)
 		}
 		if l.Result != nil {
 			return l.Result, nil
@@ -84,7 +84,36 @@ func readLines(res *http.Response, each func(answerLine) error) (json.RawMessage
 	if err := res.Request.Context().Err(); err != nil {
 		return nil, err
 	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return nil, notAsAsked(res.Request.URL.Host, fmt.Errorf("a line is longer than %s", humanSize(answerLimit)))
+	}
 	return nil, errCut
+}
+
+// toldThere is for lines: it shows how far a run is, and passes over what else a line says.
+func toldThere[P any](show func(P)) func(answerLine) error {
+	return func(l answerLine) error {
+		var p P
+		if l.Progress != nil && json.Unmarshal(l.Progress, &p) == nil {
+			show(p)
+		}
+		return nil
+	}
+}
+
+// runThere has something done that takes long, shows how far it is, as steps says it, and returns what came of it.
+func runThere[P any](ctx context.Context, a *app, c *client, server, path string, in any, steps func(P) string) (json.RawMessage, error) {
+	view := newRunView(a.stderr)
+	defer view.close()
+	return c.lines(ctx, http.MethodPost, server, path, nil, in, toldThere(func(p P) { view.show(steps(p)) }))
+}
+
+// resultOf reads what came of something.
+func resultOf[R any](server string, raw json.RawMessage) (r R, err error) {
+	if err = json.Unmarshal(raw, &r); err != nil {
+		err = notAsAsked(server, err)
+	}
+	return r, err
 }
 
 // serverOf is the server that a verb is for which may name it: as an argument, or as all verbs do.

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -39,31 +36,14 @@ func (a *app) mirrorList() *cobra.Command {
 	c := a.clientFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		server := c.server()
-		items, all, err := c.mirrors(cmd.Context(), server)
+		items, more, err := c.list(cmd.Context(), server, "/mirrors", nil, 0)
 		if err != nil {
 			return explainAll(err, "list what %s mirrors", server)
 		}
-		if output != asTable {
-			return a.printAs(output, items)
-		}
-		rows := [][]string{{"REPOSITORY", "EVERY", "LAST RUN", "RESULT", "NEXT RUN"}}
-		for _, s := range all {
-			rows = append(rows, mirrorRow(s))
-		}
-		return a.listed(rows)
+		return printItems(a, output, items, more, []string{"REPOSITORY", "EVERY", "LAST RUN", "RESULT", "NEXT RUN"}, mirrorRow)
 	}
 	formatFlag(cmd, &output)
 	return cmd
-}
-
-// mirrors asks for all that is mirrored.
-func (c *client) mirrors(ctx context.Context, server string) ([]json.RawMessage, []mirror.State, error) {
-	items, _, err := c.list(ctx, server, "/mirrors", nil, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	all, err := entries[mirror.State](items)
-	return items, all, err
 }
 
 func mirrorRow(s mirror.State) []string {
@@ -107,7 +87,11 @@ on when this is interrupted.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		server := c.server()
 		if len(args) == 0 {
-			_, all, err := c.mirrors(cmd.Context(), server)
+			items, _, err := c.list(cmd.Context(), server, "/mirrors", nil, 0)
+			if err != nil {
+				return explainAll(err, "list what %s mirrors", server)
+			}
+			all, err := entries[mirror.State](items)
 			if err != nil {
 				return explainAll(err, "list what %s mirrors", server)
 			}
@@ -126,11 +110,11 @@ func (a *app) mirrorAll(ctx context.Context, c *client, server string, repos []s
 	failed, raws := false, []json.RawMessage{}
 	err := a.each(ctx, repos, func(repo string) error {
 		view := newMirrorView(a.stderr)
-		raw, err := c.mirror(ctx, server, repo, view.show)
+		raw, err := c.lines(ctx, http.MethodPost, server, "/mirrors/runs", nil, map[string]string{"repository": repo}, toldThere(view.show))
 		view.close()
 		var r mirror.Result
 		if err == nil {
-			err = json.Unmarshal(raw, &r)
+			r, err = resultOf[mirror.Result](server, raw)
 		}
 		if err != nil {
 			return explainAll(missing{err, "list what is mirrored with: entrepot mirror ls"}, "mirror %s", printable(repo))
@@ -165,69 +149,4 @@ func (a *app) printMirrored(r mirror.Result) {
 	if more := r.Failed - len(r.Failures); more > 0 {
 		fmt.Fprintf(a.stdout, "  and %d more\n", more)
 	}
-}
-
-// mirrorLine is one line of the server's answer.
-type mirrorLine struct {
-	Progress *mirror.Progress `json:"progress"`
-	Result   json.RawMessage  `json:"result"`
-}
-
-var (
-	errMirrorSilent = fmt.Errorf("the server has said nothing for %s; the run may go on there: look with entrepot mirror ls", formatDuration(answerTime))
-	errMirrorCut    = errors.New("the connection ended before the run did, which goes on there unless the server has stopped: look with entrepot mirror ls")
-)
-
-// mirror has a repository mirrored, shows how far that is, and returns what came of it.
-func (c *client) mirror(ctx context.Context, server, repo string, show func(mirror.Progress)) (result json.RawMessage, err error) {
-	if _, err := c.open(); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	silence := time.AfterFunc(answerTime, func() { cancel(errMirrorSilent) })
-	defer silence.Stop()
-	body, err := json.Marshal(map[string]string{"repository": repo})
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.address(server, componentsAPI+"/mirrors/runs", nil), bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := c.sendOwn(req)
-	if err == nil {
-		defer res.Body.Close()
-		err = refused(res)
-	}
-	if err == nil {
-		result, err = readMirrorLines(res, func(p mirror.Progress) { silence.Reset(answerTime); show(p) })
-	}
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, errMirrorSilent) {
-		err = cause
-	}
-	return result, err
-}
-
-// readMirrorLines reads an answer to its end. The result is its last line; without one the answer is not whole.
-func readMirrorLines(res *http.Response, show func(mirror.Progress)) (json.RawMessage, error) {
-	lines := bufio.NewScanner(res.Body)
-	lines.Buffer(nil, answerLimit)
-	for lines.Scan() {
-		var l mirrorLine
-		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-			return nil, fmt.Errorf("%s answered something else than was asked for: %w", res.Request.URL.Host, err)
-		}
-		if l.Result != nil {
-			return l.Result, nil
-		}
-		if l.Progress != nil {
-			show(*l.Progress)
-		}
-	}
-	if res.Request.Context().Err() != nil {
-		return nil, res.Request.Context().Err()
-	}
-	return nil, errMirrorCut
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -115,20 +113,6 @@ func TestMirror_run_tells_what_failed(t *testing.T) {
 	code, out, log := mirrorSays(t, server, "run", "up.example.com/team/nothing", "up.example.com/team/tool")
 	if code != 1 || !strings.Contains(log, "mirror up.example.com/team/nothing: up.example.com/team/nothing is not mirrored") || !strings.Contains(out, "team/tool: 1 tags") {
 		t.Errorf("%d: %s%s", code, out, log)
-	}
-}
-
-// An answer that ends before the run does is not taken for the whole.
-func TestMirror_run_of_an_answer_that_breaks_off(t *testing.T) {
-	for name, body := range map[string]string{
-		"after a line": `{"progress": {"repository": "x", "tags": {"done": 1, "known": 2}}}` + "\n", "at once": "", "in a line": `{"progress": {`, "with something else": "<html>\n",
-	} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }))
-		code, out, log := mirrorSays(t, server.URL, "run", "up.example.com/team/app")
-		server.Close()
-		if code != 1 || out != "" || !strings.Contains(log, "mirror up.example.com/team/app: ") {
-			t.Errorf("%s: %d: %s%s", name, code, out, log)
-		}
 	}
 }
 

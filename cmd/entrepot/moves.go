@@ -74,7 +74,7 @@ func (a *app) move(cmd *cobra.Command, c *client, r componentRef, place artifact
 	if err := c.exchange(cmd.Context(), http.MethodPost, r.server, componentsAPI+path, nil, "application/json", body, func(res *http.Response) error {
 		already = res.StatusCode == http.StatusOK
 		if err := readJSON(io.LimitReader(res.Body, answerLimit), &raw); err != nil {
-			return fmt.Errorf("%s answered something else than was asked for: %w", r.server, err)
+			return notAsAsked(r.server, err)
 		}
 		return nil
 	}); err != nil {

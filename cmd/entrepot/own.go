@@ -108,9 +108,14 @@ func readAnswer(res *http.Response, out any) error {
 		return nil
 	}
 	if err := readJSON(io.LimitReader(res.Body, answerLimit), out); err != nil {
-		return fmt.Errorf("%s answered something else than was asked for: %w", res.Request.URL.Host, err)
+		return notAsAsked(res.Request.URL.Host, err)
 	}
 	return nil
+}
+
+// notAsAsked says that an answer is none to what was asked for: another program answers there, or an older one.
+func notAsAsked(server string, err error) error {
+	return fmt.Errorf("%s answered something else than was asked for: %w", server, err)
 }
 
 // pageOfNames is how many entries the server lists at once.

@@ -41,22 +41,13 @@ A place is an environment of a domain: cloud.prod. It begins with the first prom
 		if err != nil {
 			return misuse(cmd, "%v", err)
 		}
-		items, _, err := c.list(cmd.Context(), server, "/places/"+place.Tag(), q, 0)
+		items, more, err := c.list(cmd.Context(), server, "/places/"+place.Tag(), q, 0)
 		if err != nil {
 			return explainAll(noPlace(err), "list what is deployed at %s", place)
 		}
-		if output != asTable {
-			return a.printAs(output, items)
-		}
-		all, err := entries[artifacts.Deployed](items)
-		if err != nil {
-			return explain(err, "list what is deployed at %s", place)
-		}
-		rows := [][]string{{"COMPONENT", "VERSION", "SINCE", "BY", "REASON"}}
-		for _, d := range all {
-			rows = append(rows, []string{d.Component, d.Version, when(d.Since, "-"), d.By, orDash(d.Reason)})
-		}
-		return a.listed(rows)
+		return printItems(a, output, items, more, []string{"COMPONENT", "VERSION", "SINCE", "BY", "REASON"}, func(d artifacts.Deployed) []string {
+			return []string{d.Component, d.Version, when(d.Since, "-"), d.By, orDash(d.Reason)}
+		})
 	}
 	formatFlag(cmd, &output)
 	return cmd
@@ -72,21 +63,12 @@ func (a *app) listPlaces(cmd *cobra.Command, c *client, server, output string) e
 	if err := c.get(cmd.Context(), server, "/places", nil, &p); err != nil {
 		return explainAll(err, "list the places of %s", server)
 	}
-	if output != asTable {
-		return a.printAs(output, p.Items)
-	}
 	type placeRow struct {
 		Place string `json:"place"`
 		Suite string `json:"suite"`
 		Last  bool   `json:"last"`
 	}
-	all, err := entries[placeRow](p.Items)
-	if err != nil {
-		return explain(err, "list the places of %s", server)
-	}
-	rows := [][]string{{"PLACE", "APT SUITE", "LAST"}}
-	for _, one := range all {
-		rows = append(rows, []string{one.Place, one.Suite, yesNo(one.Last)})
-	}
-	return a.listed(rows)
+	return printItems(a, output, p.Items, false, []string{"PLACE", "APT SUITE", "LAST"}, func(one placeRow) []string {
+		return []string{one.Place, one.Suite, yesNo(one.Last)}
+	})
 }

@@ -59,9 +59,9 @@ Rules are counted from 1, in the order of the configuration.`,
 		if output == asJSON {
 			return a.printTold("result", raw)
 		}
-		var t retain.Tally
-		if err := json.Unmarshal(raw, &t); err != nil {
-			return fmt.Errorf("%s answered something else than was asked for: %w", server, err)
+		t, err := resultOf[retain.Tally](server, raw)
+		if err != nil {
+			return err
 		}
 		fmt.Fprintf(a.stdout, "%d of %d tags would go, and %d of %d manifests without a tag; the rules are about %d repositories\n",
 			t.Goes.Tags, t.Looked.Tags, t.Goes.Manifests, t.Looked.Manifests, t.Repositories)
@@ -109,23 +109,13 @@ interrupted.`,
 	c := a.clientFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		server := c.serverOf(args)
-		view := newRunView(a.stderr)
-		defer view.close()
-		raw, err := c.lines(cmd.Context(), http.MethodPost, server, "/retention/runs", nil, struct{}{}, func(l answerLine) error {
-			var t retain.Tally
-			if l.Progress != nil && json.Unmarshal(l.Progress, &t) == nil {
-				view.show(fmt.Sprintf("looked at %d tags and %d manifests in %d repositories; %d have gone", t.Looked.Tags, t.Looked.Manifests, t.Repositories,
-					t.Goes.Tags+t.Goes.Manifests))
-			}
-			return nil
-		})
-		view.close()
+		raw, err := runThere(cmd.Context(), a, c, server, "/retention/runs", struct{}{}, retentionSteps)
 		if err != nil {
 			return explainAll(err, "have go from %s what is not retained", server)
 		}
-		var r retain.Result
-		if err := json.Unmarshal(raw, &r); err != nil {
-			return fmt.Errorf("%s answered something else than was asked for: %w", server, err)
+		r, err := resultOf[retain.Result](server, raw)
+		if err != nil {
+			return err
 		}
 		if output != asTable {
 			err = a.printAs(output, raw)
@@ -139,6 +129,11 @@ interrupted.`,
 	}
 	formatFlag(cmd, &output)
 	return cmd
+}
+
+func retentionSteps(t retain.Tally) string {
+	return fmt.Sprintf("looked at %d tags and %d manifests in %d repositories; %d have gone", t.Looked.Tags, t.Looked.Manifests, t.Repositories,
+		t.Goes.Tags+t.Goes.Manifests)
 }
 
 func (a *app) printRetained(r retain.Result) {

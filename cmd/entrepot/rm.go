@@ -17,8 +17,8 @@ func rmVerb(a *app) *cobra.Command {
 		Short: "Delete tags, or manifests by digest",
 		Long: `Delete tags, or manifests by digest.
 
-A tag goes alone: what it named stays, and is found by its digest until the registry sweeps it. A manifest goes with every tag that
-names it, so --yes has to be said. A whole repository is never deleted.`,
+A tag goes alone: what it named stays and is found by its digest, until it is deleted by that or a rule below retention: in the server's configuration
+removes what has no tag. A manifest goes with every tag that names it, so --yes has to be said. A whole repository is never deleted.`,
 		Example: "  entrepot rm cloud/app:pr-17\n  entrepot rm --yes cloud/app@sha256:…",
 		Args:    takes(1, -1),
 	}

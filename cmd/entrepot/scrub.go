@@ -1,9 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -15,12 +16,16 @@ import (
 )
 
 // openScrubber returns what reads all content again. Nothing runs yet. through may be nil.
-func openScrubber(c Config, reg *registry.Registry, through *upstream.Through) *registry.Scrubber {
-	stands := registry.ScrubConfig{Registry: reg, Every: c.Scrub.Every, Rate: int64(c.Scrub.Rate)}
+func openScrubber(ctx context.Context, c Config, reg *registry.Registry, through *upstream.Through, log *slog.Logger) (*registry.Scrubber, error) {
+	peers, err := openPeers(ctx, c.Scrub.Peer, log)
+	if err != nil {
+		return nil, err
+	}
+	stands := registry.ScrubConfig{Registry: reg, Every: c.Scrub.Every, Rate: int64(c.Scrub.Rate), Peers: peers}
 	if through != nil {
 		stands.Fetch = through.Fetch
 	}
-	return registry.NewScrubber(stands)
+	return registry.NewScrubber(stands), nil
 }
 
 func measureScrubs(to *prometheus.Registry, s *registry.Scrubber) {
@@ -44,7 +49,7 @@ func scrubVerb(a *app) *cobra.Command {
 		Long: `Have all content read again and compared with its digests, and see what is damaged.
 
 The server does so by itself, slowly, as scrub: in its configuration says. Content that is damaged is put aside and not served any more; a push of the same
-image, or the upstream that it came from, brings it back. Both verbs take the right to manage the server, which admins have.`,
+image, a peer that scrub.peer names, or the upstream that it came from, brings it back. Both verbs take the right to manage the server, which admins have.`,
 	}
 	group(cmd)
 	cmd.AddCommand(a.scrubStatus(), a.scrubRun())
@@ -69,9 +74,9 @@ func (a *app) scrubStatus() *cobra.Command {
 		if output != asTable {
 			return a.printAs(output, raw)
 		}
-		var s registry.ScrubState
-		if err := json.Unmarshal(raw, &s); err != nil {
-			return fmt.Errorf("%s answered something else than was asked for: %w", server, err)
+		s, err := resultOf[registry.ScrubState](server, raw)
+		if err != nil {
+			return err
 		}
 		a.printScrubState(s)
 		return nil
@@ -144,22 +149,13 @@ A run that is under way is followed, and goes on when this is interrupted. With 
 	c := a.clientFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		server := c.serverOf(args)
-		view := newRunView(a.stderr)
-		defer view.close()
-		raw, err := c.lines(cmd.Context(), http.MethodPost, server, "/scrub/runs", nil, struct{}{}, func(l answerLine) error {
-			var t registry.ScrubTally
-			if l.Progress != nil && json.Unmarshal(l.Progress, &t) == nil {
-				view.show(scrubSteps(t))
-			}
-			return nil
-		})
-		view.close()
+		raw, err := runThere(cmd.Context(), a, c, server, "/scrub/runs", struct{}{}, scrubSteps)
 		if err != nil {
 			return explainAll(err, "scrub %s", server)
 		}
-		var r registry.ScrubResult
-		if err := json.Unmarshal(raw, &r); err != nil {
-			return fmt.Errorf("%s answered something else than was asked for: %w", server, err)
+		r, err := resultOf[registry.ScrubResult](server, raw)
+		if err != nil {
+			return err
 		}
 		if output != asTable {
 			err = a.printAs(output, raw)

@@ -80,6 +80,7 @@ type server struct {
 	authority  *authority
 	components *components
 	scrubber   *registry.Scrubber
+	schedule   *registrytransfer.Schedule // of backups; nil: there is none
 	collector  *collect.Collector
 	retention  *retain.Retention
 	file       *configFile // what the configuration was read from
@@ -152,19 +153,26 @@ func newServer(ctx context.Context, c Config, logTo io.Writer) (s *server, err e
 	if s.components.mirrors, err = openMirrors(c, s.components.through, s.registry, s.store.index, s.log); err != nil {
 		return nil, err
 	}
+	if s.schedule, err = openSchedule(c, s.store, s.log); err != nil {
+		return nil, err
+	}
+	if measured != nil && s.schedule != nil {
+		measureBackups(measured, s.schedule)
+	}
 	s.collector = collect.New(s.registry)
 	if s.retention, err = openRetention(c, s.components, s.registry); err != nil {
 		return nil, err
 	}
-	s.scrubber = openScrubber(c, s.registry, s.components.through)
+	if s.scrubber, err = openScrubber(ctx, c, s.registry, s.components.through, s.log); err != nil {
+		return nil, err
+	}
 	if measured != nil {
 		measureScrubs(measured, s.scrubber)
 		measured.MustRegister(quotaMetrics{s.registry})
 	}
-	routes = slices.Concat(routes, manage.ScrubRoutes(s.scrubber, s.stopping), s.authority.routes(), s.components.routes(s.registry), manage.Routes(manage.Config{
+	routes = slices.Concat(routes, s.authority.routes(), s.components.routes(s.registry), manage.Routes(manage.Config{
 		Backups: &registrytransfer.Backups{Index: s.store.index, Folder: c.Data},
-
-		Mirrors: s.components.mirrors, Collector: s.collector, Retention: s.retention, Registry: s.registry, Stopping: s.stopping,
+		Mirrors: s.components.mirrors, Collector: s.collector, Retention: s.retention, Registry: s.registry, Scrubber: s.scrubber, Stopping: s.stopping,
 	}))
 	var handler http.Handler = door.New(at, routes...)
 	if through := s.components.through; through != nil {
@@ -208,6 +216,9 @@ func (s *server) run(ctx context.Context) error {
 	background.Go(func() { s.registry.Run(work) })
 	background.Go(func() { s.components.catalog.Run(work) })
 	background.Go(func() { s.scrubber.Run(work) })
+	if s.schedule != nil {
+		background.Go(func() { s.schedule.Run(work) })
+	}
 	if through := s.components.through; through != nil {
 		background.Go(func() { through.Run(work) })
 	}

@@ -103,7 +103,7 @@ func (u upload) put(req *http.Request) (kept intake.Kept, err error) {
 		return kept, err
 	}
 	if err := readJSON(io.LimitReader(res.Body, answerLimit), &kept); err != nil {
-		return kept, fmt.Errorf("%s answered something else than was asked for: %w", req.URL.Host, err)
+		return kept, notAsAsked(req.URL.Host, err)
 	}
 	return kept, nil
 }

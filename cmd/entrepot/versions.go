@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -61,34 +60,14 @@ func (a *app) listVersions(cmd *cobra.Command, c *client, server, path string, q
 	if err != nil {
 		return explainAll(err, "list versions %s", what)
 	}
-	if output != asTable {
-		return a.printAs(output, items)
-	}
-	all, err := entries[artifacts.Version](items)
-	if err != nil {
-		return explain(err, "list versions %s", what)
-	}
-	rows := [][]string{{"COMPONENT", "VERSION", "GOOD", "FORMATS", "COMMIT", "CREATED"}}
-	for _, v := range all {
-		rows = append(rows, []string{v.Component, v.Version, yesNo(v.Good), formatsOf(v), orDash(shortCommit(v.Commit)), when(v.Created, "-")})
-	}
+	from := 0
 	if of != "" {
-		for i := range rows {
-			rows[i] = rows[i][1:]
-		}
+		from = 1 // they all are of that component
 	}
-	return a.listedPart(rows, more)
-}
-
-// listedPart is listed for what may be a part of a list.
-func (a *app) listedPart(rows [][]string, more bool) error {
-	if err := a.listed(rows); err != nil {
-		return err
-	}
-	if more {
-		fmt.Fprintln(a.stderr, "there are more; ask for them with a higher --limit")
-	}
-	return nil
+	head := []string{"COMPONENT", "VERSION", "GOOD", "FORMATS", "COMMIT", "CREATED"}
+	return printItems(a, output, items, more, head[from:], func(v artifacts.Version) []string {
+		return []string{v.Component, v.Version, yesNo(v.Good), formatsOf(v), orDash(shortCommit(v.Commit)), when(v.Created, "-")}[from:]
+	})
 }
 
 func formatsOf(v artifacts.Version) string {

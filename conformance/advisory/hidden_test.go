@@ -19,6 +19,7 @@ import (
 	"github.com/entrepot/entrepot/conformance/spec/wire"
 	"github.com/entrepot/entrepot/door"
 	"github.com/entrepot/entrepot/registry/api"
+	"github.com/entrepot/entrepot/registry/manage"
 )
 
 // CVE-2024-39897 (zot): HEAD and a mount looked into the store that all repositories share. Whoever may not pull from where a blob lies learns by neither
@@ -167,6 +168,10 @@ func TestNobodyReads_EveryRoute_CVE_2026_27771(t *testing.T) {
 		"auth-robot":   {ask.Accounts + "robots/secret-robot"},
 		"auth-secrets": {ask.Accounts + "robots/secret-robot/secrets"}, "auth-secret": {ask.Accounts + "robots/secret-robot/secrets/" + secretID},
 		"auth-grants": {ask.Accounts + "grants"}, "auth-grant": {ask.Accounts + "grants/" + grantID}, "auth-rotate": {ask.Accounts + "keys/rotate"},
+
+		"mirrors": {"/api/v1/mirrors"}, "mirror-runs": {"/api/v1/mirrors/runs"}, "backups": {"/api/v1/backups"}, "quotas": {"/api/v1/quotas"},
+		"quotas-over": {"/api/v1/quotas/secret/app"}, "gc-plan": {"/api/v1/gc/plan?all=true"}, "gc-runs": {"/api/v1/gc/runs"},
+		"retention-plan": {"/api/v1/retention/plan?all=true"}, "retention-runs": {"/api/v1/retention/runs"}, "scrub": {"/api/v1/scrub"}, "scrub-runs": {"/api/v1/scrub/runs"},
 	}
 	asked := 0
 	callers := []ask.Caller{
@@ -178,7 +183,7 @@ func TestNobodyReads_EveryRoute_CVE_2026_27771(t *testing.T) {
 		component, strings.ReplaceAll(component, "/", "-"), commit, move, "1.0.2", "dmp",
 	}
 	for _, r := range slices.Concat(api.Routes(api.Config{Moves: artifacts.Tags{}}), authapi.Routes(authapi.Config{}),
-		artifactsapi.Routes(artifactsapi.Config{}), tree.New(tree.Config{}).Routes(), apt.Routes(apt.Config{})) {
+		artifactsapi.Routes(artifactsapi.Config{}), tree.New(tree.Config{}).Routes(), apt.Routes(apt.Config{}), manage.Routes(manage.Config{})) {
 		if len(samples[r.Name]) == 0 {
 			t.Errorf("route %s: this test knows no request for it; write one down that would show content", r.Name)
 			continue

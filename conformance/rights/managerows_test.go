@@ -16,6 +16,8 @@ var manageRows = []row{
 	}},
 	{route: "quotas", method: "GET", do: "manage", there: 200, make: plain("GET", "/api/v1/quotas")},
 	{route: "quotas-over", method: "GET", do: "pull", in: everywhere, there: 200, new: 200, make: in("GET", "/api/v1/quotas/{repo}")},
+	{route: "scrub", method: "GET", do: "manage", there: 200, make: plain("GET", "/api/v1/scrub")},
+	{route: "scrub-runs", method: "POST", do: "manage", there: 200, make: running("scrub", map[string]any{})},
 	{route: "gc-plan", method: "GET", do: "manage", there: 200, make: plain("GET", "/api/v1/gc/plan")},
 	{route: "gc-plan", method: "GET", variant: "of all", do: "manage", there: 400, make: plain("GET", "/api/v1/gc/plan?all=perhaps")},
 	{route: "gc-runs", method: "POST", do: "manage", there: 200, make: running("gc", map[string]any{})},

@@ -53,8 +53,9 @@ type How int
 
 // The ways, the cheapest first.
 const (
-	Here    How = iota // it was there already
-	Mounted            // another repository had it
-	Linked             // its file has one more name, and is the same
-	Copied             // all its bytes were moved
+	Here       How = iota // it was there already
+	Mounted               // another repository had it
+	Linked                // its file has one more name, and is the same
+	Duplicated            // its bytes were read, and copied by the server that has them
+	Copied                // all its bytes were moved
 )

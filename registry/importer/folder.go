@@ -17,9 +17,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/registry"
+	"github.com/entrepot/entrepot/storage/blob"
 )
 
-// Folder is the data folder of a distribution registry (registry:2, registry:3, and what is built upon it):
+// Folder is the data folder of a distribution registry (registry:2, registry:3, and what is built upon it), on a disk or in a bucket:
 //
 //	docker/registry/v2/repositories/<name>/_manifests/tags/<tag>/current/link       what a tag names
 //	docker/registry/v2/repositories/<name>/_manifests/revisions/sha256/<hex>/link   that the repository has a manifest
@@ -29,7 +30,7 @@ import (
 // What its registry would not serve, is not there: a manifest or blob without its link. It may be read while its registry runs; what is pushed meanwhile
 // may or may not be seen. It is for one run at a time.
 type Folder struct {
-	root     *os.Root
+	medium   Medium
 	subjects struct { // of one repository, the last that was asked about
 		repo string
 		of   map[digest.Digest][]digest.Digest
@@ -41,13 +42,16 @@ var (
 	_ Lister = (*Folder)(nil)
 )
 
+// ErrNoFolder says that there is no registry's data where it was looked for.
+var ErrNoFolder = errors.New("there is no " + layout + "/repositories in it")
+
 const (
 	layout        = "docker/registry/v2"
 	manifestBytes = 4 << 20 // the longest manifest that distribution takes
 	maxLevels     = 64      // of folders in a repository's name
 )
 
-// OpenFolder opens the folder that a registry was told to keep everything in.
+// OpenFolder opens the folder of this machine that a registry was told to keep everything in.
 func OpenFolder(dir string) (*Folder, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -57,19 +61,31 @@ func OpenFolder(dir string) (*Folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open folder: %w", err)
 	}
-	f := &Folder{root: root}
-	if err := f.isFolder(layout + "/repositories"); err != nil {
+	f, err := NewFolder(context.Background(), onDisk{root})
+	if err != nil {
 		root.Close()
-		if errors.Is(err, fs.ErrNotExist) {
-			err = errors.New("there is no " + layout + "/repositories in it")
-		}
 		return nil, fmt.Errorf("%s is no data folder of a distribution registry: %w; name the one that its registry keeps everything in, /var/lib/registry in the usual image", dir, err)
 	}
 	return f, nil
 }
 
+// NewFolder returns what a registry keeps in a medium; ErrNoFolder if that is nothing. Close closes the medium too.
+func NewFolder(ctx context.Context, m Medium) (*Folder, error) {
+	const repositories = layout + "/repositories"
+	for _, err := range m.List(ctx, repositories) {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, ErrNoFolder
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look for %s in it: %w", repositories, err)
+		}
+		break
+	}
+	return &Folder{medium: m}, ctx.Err()
+}
+
 // Close ends the use of the folder.
-func (f *Folder) Close() error { return f.root.Close() }
+func (f *Folder) Close() error { return f.medium.Close() }
 
 // Repositories implements [From].
 func (f *Folder) Repositories(ctx context.Context) iter.Seq2[string, error] {
@@ -136,11 +152,11 @@ func (f *Folder) Tags(ctx context.Context, repo string) iter.Seq2[string, error]
 }
 
 // Resolve implements [From].
-func (f *Folder) Resolve(_ context.Context, repo, tag string) (digest.Digest, error) {
+func (f *Folder) Resolve(ctx context.Context, repo, tag string) (digest.Digest, error) {
 	if !registry.ValidName(repo) || !registry.ValidTag(tag) {
 		return "", ErrAbsent
 	}
-	return f.link(path.Join(layout, "repositories", repo, "_manifests/tags", tag, "current/link"))
+	return f.link(ctx, path.Join(layout, "repositories", repo, "_manifests/tags", tag, "current/link"))
 }
 
 // Manifests implements [Lister].
@@ -158,7 +174,7 @@ func (f *Folder) Manifests(ctx context.Context, repo string) iter.Seq2[digest.Di
 				}
 				var d digest.Digest
 				if err == nil {
-					d, err = f.revision(repo, digest.Digest(string(algorithm)+":"+e.Name()))
+					d, err = f.revision(ctx, repo, digest.Digest(string(algorithm)+":"+e.Name()))
 				}
 				if errors.Is(err, ErrAbsent) {
 					continue // it was deleted, and its folder stayed
@@ -175,20 +191,20 @@ func (f *Folder) Manifests(ctx context.Context, repo string) iter.Seq2[digest.Di
 }
 
 // revision returns d if the repository has that manifest; else ErrAbsent.
-func (f *Folder) revision(repo string, d digest.Digest) (digest.Digest, error) {
+func (f *Folder) revision(ctx context.Context, repo string, d digest.Digest) (digest.Digest, error) {
 	if !registry.ValidDigest(string(d)) {
 		return "", fmt.Errorf("%.140q is no digest", string(d))
 	}
-	return d, f.linked(repo, "_manifests/revisions", d)
+	return d, f.linked(ctx, repo, "_manifests/revisions", d)
 }
 
 // linked returns nil if a repository has a link to d among its links of a kind.
-func (f *Folder) linked(repo, kind string, d digest.Digest) error {
+func (f *Folder) linked(ctx context.Context, repo, kind string, d digest.Digest) error {
 	if !registry.ValidName(repo) || !registry.ValidDigest(string(d)) {
 		return ErrAbsent
 	}
 	at := path.Join(layout, "repositories", repo, kind, d.Algorithm().String(), d.Encoded(), "link")
-	to, err := f.link(at)
+	to, err := f.link(ctx, at)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrAbsent
 	}
@@ -199,19 +215,14 @@ func (f *Folder) linked(repo, kind string, d digest.Digest) error {
 }
 
 // Manifest implements [From]. The folder does not keep what a manifest was called when it was pushed: its own bytes say what it is.
-func (f *Folder) Manifest(_ context.Context, repo string, d digest.Digest) (string, []byte, error) {
-	if err := f.linked(repo, "_manifests/revisions", d); err != nil {
+func (f *Folder) Manifest(ctx context.Context, repo string, d digest.Digest) (string, []byte, error) {
+	if err := f.linked(ctx, repo, "_manifests/revisions", d); err != nil {
 		return "", nil, err
 	}
-	file, err := f.content(d)
-	if err != nil {
-		return "", nil, fmt.Errorf("read manifest: %w", err)
-	}
-	defer file.Close()
-	body, err := io.ReadAll(io.LimitReader(file, manifestBytes+1))
+	body, err := f.medium.Read(ctx, dataOf(d), manifestBytes+1)
 	switch {
 	case err != nil:
-		return "", nil, fmt.Errorf("read manifest: %w", err)
+		return "", nil, fmt.Errorf("read manifest: %w", gone(err))
 	case len(body) > manifestBytes:
 		return "", nil, fmt.Errorf("manifest %s is longer than %d bytes", d, manifestBytes)
 	}
@@ -224,48 +235,52 @@ func (f *Folder) Manifest(_ context.Context, repo string, d digest.Digest) (stri
 // Referrers implements [From]: it reads all manifests of the repository once.
 func (f *Folder) Referrers(ctx context.Context, repo string, d ocispec.Descriptor) ([]digest.Digest, error) {
 	if f.subjects.repo != repo {
-		f.subjects.repo, f.subjects.of = repo, f.readSubjects(ctx, repo)
+		of, err := f.readSubjects(ctx, repo)
+		if err != nil {
+			return nil, err
+		}
+		f.subjects.repo, f.subjects.of = repo, of
 	}
 	return f.subjects.of[d.Digest], nil
 }
 
-// readSubjects finds who refers to what. What cannot be read refers to nothing.
-func (f *Folder) readSubjects(ctx context.Context, repo string) map[digest.Digest][]digest.Digest {
+// readSubjects finds who refers to what. What cannot be read refers to nothing; but a medium that does not answer is an error.
+func (f *Folder) readSubjects(ctx context.Context, repo string) (map[digest.Digest][]digest.Digest, error) {
 	all := map[digest.Digest][]digest.Digest{}
 	for d, err := range f.Manifests(ctx, repo) {
-		if err != nil {
-			continue
+		var body []byte
+		if err == nil {
+			_, body, err = f.Manifest(ctx, repo, d)
 		}
-		_, body, err := f.Manifest(ctx, repo, d)
-		if err != nil {
-			continue
+		if errors.Is(err, blob.ErrUnavailable) {
+			return nil, err
 		}
 		var m struct {
 			Subject struct{ Digest digest.Digest }
 		}
-		if json.Unmarshal(body, &m) == nil && m.Subject.Digest != "" {
+		if err == nil && json.Unmarshal(body, &m) == nil && m.Subject.Digest != "" {
 			all[m.Subject.Digest] = append(all[m.Subject.Digest], d)
 		}
 	}
-	return all
+	return all, ctx.Err()
 }
 
-// Blob implements [From]. What it returns is an *os.File.
-func (f *Folder) Blob(_ context.Context, repo string, d ocispec.Descriptor) (io.ReadCloser, error) {
-	err := f.linked(repo, "_layers", d.Digest)
+// Blob implements [From]. What it returns is what the medium opened: an *os.File, on a disk.
+func (f *Folder) Blob(ctx context.Context, repo string, d ocispec.Descriptor) (io.ReadCloser, error) {
+	err := f.linked(ctx, repo, "_layers", d.Digest)
 	if errors.Is(err, ErrAbsent) {
 		return nil, errors.New("the repository has no link to it: its registry does not serve it either; push the image again, or delete it there")
 	}
 	if err != nil {
 		return nil, err
 	}
-	file, err := f.content(d.Digest)
+	content, size, err := f.content(ctx, d.Digest)
 	if err != nil {
 		return nil, err
 	}
-	if info, err := file.Stat(); err != nil || info.Size() != d.Size {
-		file.Close()
+	if size != d.Size {
+		content.Close()
 		return nil, fmt.Errorf("its file is damaged: it is not %d bytes long, as its manifest says", d.Size)
 	}
-	return file, nil
+	return content, nil
 }

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,7 +18,8 @@ import (
 // Local moves into a registry in this process. Who is recorded as having pushed, is whoever the context says (journal.By).
 type Local struct {
 	Registry *registry.Registry
-	Links    *Links // may be nil: then all bytes are copied
+	Links    *Links  // may be nil: then no file is linked
+	Copies   *Copies // may be nil: then no server is asked to copy
 }
 
 var _ To = (*Local)(nil)
@@ -64,15 +66,41 @@ func (l *Local) Bring(ctx context.Context, repo string, d ocispec.Descriptor, ne
 		return Copied, err
 	}
 	defer content.Close()
-	file, ok := content.(*os.File)
-	if !ok || l.Links == nil {
-		return Copied, l.Registry.PutBlob(ctx, repo, d.Digest, d.Size, content)
+	if file, ok := content.(*os.File); ok && l.Links != nil {
+		return l.link(ctx, repo, d, file)
 	}
+	if l.Copies != nil {
+		how, err := l.duplicate(ctx, repo, d, content)
+		if !errors.Is(err, errNotDuplicated) {
+			return how, err
+		}
+		content.Close()
+		if content, err = open(); err != nil {
+			return Copied, err
+		}
+		defer content.Close()
+	}
+	return Copied, l.Registry.PutBlob(ctx, repo, d.Digest, d.Size, content)
+}
+
+// link stores a blob out of a file, which is linked if that can be.
+func (l *Local) link(ctx context.Context, repo string, d ocispec.Descriptor, file *os.File) (How, error) {
 	offer := l.Links.offer(d.Digest, file)
 	defer l.Links.withdraw(d.Digest)
-	err = l.Registry.PutBlob(ctx, repo, d.Digest, d.Size, content)
+	err := l.Registry.PutBlob(ctx, repo, d.Digest, d.Size, file)
 	if offer.taken.Load() {
 		return Linked, err
+	}
+	return Copied, err
+}
+
+// duplicate stores a blob, by a copy on its server if that can be. With errNotDuplicated it has to be read once more, and nothing was stored.
+func (l *Local) duplicate(ctx context.Context, repo string, d ocispec.Descriptor, content io.ReadCloser) (How, error) {
+	taken := l.Copies.offer(d.Digest, content)
+	defer l.Copies.withdraw(d.Digest)
+	err := l.Registry.PutBlob(ctx, repo, d.Digest, d.Size, content)
+	if taken.Load() {
+		return Duplicated, err
 	}
 	return Copied, err
 }

@@ -360,6 +360,8 @@ func (m *move) arrived(d ocispec.Descriptor, how How) {
 			return // no bytes
 		case Linked:
 			r.Linked++
+		case Duplicated:
+			r.Duplicated++
 		}
 		r.Came.Bytes += d.Size
 	})

@@ -15,6 +15,7 @@ type Report struct {
 	Here         Tally // before
 	Mounted      int   // blobs among those that came which another repository had
 	Linked       int   // blobs among those that came whose file is shared with the source
+	Duplicated   int   // blobs among those that came which were copied by the server that has them
 	Lists        int   // tags that only list referrers: what they list came, and is listed by itself
 	Failures     []Failure
 	More         int // failures beyond those

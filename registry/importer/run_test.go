@@ -17,58 +17,63 @@ import (
 )
 
 func TestRun_moves_once(t *testing.T) {
-	f, to := newTree(t), newLocal(t)
-	_, layer := f.image("team/app", "1.0", "one")
-	f.image("team/app", "2.0", "two")
-	f.image("team/other", "1.0", "one")                                                                                      // the same content
-	again := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: layer, Layers: []ocispec.Descriptor{layer}} // the same layer, twice
-	again.SchemaVersion = 2
-	f.manifest("team/app", "3.0", again)
+	eachMedium(t, func(t *testing.T, f tree) {
+		to := newLocal(t)
+		_, layer := f.image("team/app", "1.0", "one")
+		f.image("team/app", "2.0", "two")
+		f.image("team/other", "1.0", "one")                                                                                      // the same content
+		again := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: layer, Layers: []ocispec.Descriptor{layer}} // the same layer, twice
+		again.SchemaVersion = 2
+		f.manifest("team/app", "3.0", again)
 
-	first := runAll(t, Config{From: f.open(), To: to})
-	want := Tally{Tags: 4, Manifests: 4, Blobs: 6, Bytes: 2*40_000 + 2*int64(len(`{"text":"one"}`))}
-	if first.Came != want || first.Mounted != 2 || first.Here != (Tally{}) || len(first.Failures) > 0 {
-		t.Errorf("the first move: %+v, want that %+v came, 2 blobs of it from the other repository", first, want)
-	}
-	if got := read(t, to, "team/other", layer.Digest); got != strings.Repeat("one ", 10_000) {
-		t.Errorf("the layer has %d bytes, want those of the source", len(got))
-	}
-	second := runAll(t, Config{From: f.open(), To: to})
-	if second.Came != (Tally{}) || second.Here.Tags != 4 || second.Here.Manifests != 4 {
-		t.Errorf("the second move: %+v, want that all was here", second)
-	}
+		first := runAll(t, Config{From: f.open(), To: to})
+		want := Tally{Tags: 4, Manifests: 4, Blobs: 6, Bytes: 2*40_000 + 2*int64(len(`{"text":"one"}`))}
+		if first.Came != want || first.Mounted != 2 || first.Here != (Tally{}) || len(first.Failures) > 0 {
+			t.Errorf("the first move: %+v, want that %+v came, 2 blobs of it from the other repository", first, want)
+		}
+		if got := read(t, to, "team/other", layer.Digest); got != strings.Repeat("one ", 10_000) {
+			t.Errorf("the layer has %d bytes, want those of the source", len(got))
+		}
+		second := runAll(t, Config{From: f.open(), To: to})
+		if second.Came != (Tally{}) || second.Here.Tags != 4 || second.Here.Manifests != 4 {
+			t.Errorf("the second move: %+v, want that all was here", second)
+		}
+	})
 }
 
 func TestRun_brings_what_no_tag_leads_to_unless_told_otherwise(t *testing.T) {
-	f := newTree(t)
-	f.image("team/app", "1.0", "one")
-	former, _ := f.image("team/app", "", "former")
-	for _, c := range []struct {
-		config Config
-		want   int
-	}{{Config{}, 2}, {Config{Tagged: true}, 1}, {Config{Tags: []string{"*"}}, 1}} {
-		to := newLocal(t)
-		c.config.From, c.config.To = f.open(), to
-		report := runAll(t, c.config)
-		_, err := to.Registry.Resolve(t.Context(), "team/app", string(former.Digest))
-		if report.Came.Manifests != c.want || (err == nil) != (c.want == 2) {
-			t.Errorf("tagged %t, tags %v: %d manifests came, and the untagged one: %v; want %d", c.config.Tagged, c.config.Tags, report.Came.Manifests, err, c.want)
+	eachMedium(t, func(t *testing.T, f tree) {
+		f.image("team/app", "1.0", "one")
+		former, _ := f.image("team/app", "", "former")
+		for _, c := range []struct {
+			config Config
+			want   int
+		}{{Config{}, 2}, {Config{Tagged: true}, 1}, {Config{Tags: []string{"*"}}, 1}} {
+			to := newLocal(t)
+			c.config.From, c.config.To = f.open(), to
+			report := runAll(t, c.config)
+			_, err := to.Registry.Resolve(t.Context(), "team/app", string(former.Digest))
+			if report.Came.Manifests != c.want || (err == nil) != (c.want == 2) {
+				t.Errorf("tagged %t, tags %v: %d manifests came, and the untagged one: %v; want %d", c.config.Tagged, c.config.Tags, report.Came.Manifests, err, c.want)
+			}
 		}
-	}
+	})
 }
 
 func TestRun_dry_changes_nothing_and_foretells_all(t *testing.T) {
-	f, to := newTree(t), newLocal(t)
-	f.image("team/app", "1.0", "one")
-	f.image("team/other", "1.0", "one")
-	dry := runAll(t, Config{From: f.open(), To: to, DryRun: true})
-	for repo, err := range to.Registry.Repositories(t.Context(), "") {
-		t.Errorf("after a dry run there is %s, %v, want nothing", repo, err)
-	}
-	wet := runAll(t, Config{From: f.open(), To: to})
-	if dry.Came != wet.Came || dry.Mounted != wet.Mounted {
-		t.Errorf("it foretold %+v, and %+v came", dry.Came, wet.Came)
-	}
+	eachMedium(t, func(t *testing.T, f tree) {
+		to := newLocal(t)
+		f.image("team/app", "1.0", "one")
+		f.image("team/other", "1.0", "one")
+		dry := runAll(t, Config{From: f.open(), To: to, DryRun: true})
+		for repo, err := range to.Registry.Repositories(t.Context(), "") {
+			t.Errorf("after a dry run there is %s, %v, want nothing", repo, err)
+		}
+		wet := runAll(t, Config{From: f.open(), To: to})
+		if dry.Came != wet.Came || dry.Mounted != wet.Mounted {
+			t.Errorf("it foretold %+v, and %+v came", dry.Came, wet.Came)
+		}
+	})
 }
 
 func TestRun_tags_that_moved_here_stay(t *testing.T) {
@@ -91,44 +96,48 @@ func TestRun_tags_that_moved_here_stay(t *testing.T) {
 }
 
 func TestRun_chooses_and_renames(t *testing.T) {
-	f, to := newTree(t), newLocal(t)
-	for _, repo := range []string{"library/alpine", "library/deep/er", "team/app", "else"} {
-		f.image(repo, "1.0", repo)
-		f.image(repo, "test", repo+" test")
-	}
-	rename, err := ParseRename("library/** = hub/library/**")
-	if err != nil {
-		t.Fatal(err)
-	}
-	runAll(t, Config{From: f.open(), To: to, Repositories: []string{"library/**", "team/*"}, Tags: []string{"1.*"}, Renames: []Rename{rename}})
-	var got []string
-	for repo, err := range to.Registry.Repositories(t.Context(), "") {
+	eachMedium(t, func(t *testing.T, f tree) {
+		to := newLocal(t)
+		for _, repo := range []string{"library/alpine", "library/deep/er", "team/app", "else"} {
+			f.image(repo, "1.0", repo)
+			f.image(repo, "test", repo+" test")
+		}
+		rename, err := ParseRename("library/** = hub/library/**")
 		if err != nil {
 			t.Fatal(err)
 		}
-		for tag := range to.Registry.Tags(t.Context(), repo, "") {
-			got = append(got, repo+":"+tag)
+		runAll(t, Config{From: f.open(), To: to, Repositories: []string{"library/**", "team/*"}, Tags: []string{"1.*"}, Renames: []Rename{rename}})
+		var got []string
+		for repo, err := range to.Registry.Repositories(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for tag := range to.Registry.Tags(t.Context(), repo, "") {
+				got = append(got, repo+":"+tag)
+			}
 		}
-	}
-	if want := []string{"hub/library/alpine:1.0", "hub/library/deep/er:1.0", "team/app:1.0"}; !slices.Equal(got, want) {
-		t.Errorf("here are %v, want %v", got, want)
-	}
-	if _, err := Run(t.Context(), Config{From: f.open(), To: to, Repositories: []string{"none/**"}}); err == nil {
-		t.Error("a choice that fits nothing: no error, want one")
-	}
+		if want := []string{"hub/library/alpine:1.0", "hub/library/deep/er:1.0", "team/app:1.0"}; !slices.Equal(got, want) {
+			t.Errorf("here are %v, want %v", got, want)
+		}
+		if _, err := Run(t.Context(), Config{From: f.open(), To: to, Repositories: []string{"none/**"}}); err == nil {
+			t.Error("a choice that fits nothing: no error, want one")
+		}
+	})
 }
 
 func TestRun_platforms_that_nobody_has_do_not_matter(t *testing.T) {
-	f, to := newTree(t), newLocal(t)
-	amd, _ := f.image("team/app", "", "amd64")
-	index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{amd,
-		{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("none"), Size: 4}}}
-	index.SchemaVersion = 2
-	f.manifest("team/app", "1.0", index)
-	told(t, runAll(t, Config{From: f.open(), To: to}))
-	if _, err := to.Registry.Resolve(t.Context(), "team/app", string(amd.Digest)); err != nil {
-		t.Errorf("the platform that there is did not come: %v", err)
-	}
+	eachMedium(t, func(t *testing.T, f tree) {
+		to := newLocal(t)
+		amd, _ := f.image("team/app", "", "amd64")
+		index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{amd,
+			{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("none"), Size: 4}}}
+		index.SchemaVersion = 2
+		f.manifest("team/app", "1.0", index)
+		told(t, runAll(t, Config{From: f.open(), To: to}))
+		if _, err := to.Registry.Resolve(t.Context(), "team/app", string(amd.Digest)); err != nil {
+			t.Errorf("the platform that there is did not come: %v", err)
+		}
+	})
 }
 
 // faulty is a registry to move into whose blobs fail.

@@ -20,12 +20,25 @@ import (
 type tree struct {
 	t   *testing.T
 	dir string
+	lay func(t *testing.T, dir string) Medium // brings it to where it is read; nil: it is read where it is written
 }
 
 func newTree(t *testing.T) tree {
-	f := tree{t, t.TempDir()}
+	f := tree{t: t, dir: t.TempDir()}
 	f.mkdir("repositories")
 	return f
+}
+
+// eachMedium runs a test with a tree that lies on a disk, and with the tag backends with one in a bucket too.
+func eachMedium(t *testing.T, test func(t *testing.T, f tree)) {
+	t.Run("disk", func(t *testing.T) { test(t, newTree(t)) })
+	if lay := layInBucket(t); lay != nil {
+		t.Run("bucket", func(t *testing.T) {
+			f := newTree(t)
+			f.lay = lay
+			test(t, f)
+		})
+	}
 }
 
 // at returns where something lies in the folder.
@@ -90,7 +103,11 @@ func (f tree) image(repo, tag, text string) (image, layer ocispec.Descriptor) {
 
 func (f tree) open() *Folder {
 	f.t.Helper()
-	folder, err := OpenFolder(f.dir)
+	open := func() (*Folder, error) { return OpenFolder(f.dir) }
+	if f.lay != nil {
+		open = func() (*Folder, error) { return NewFolder(f.t.Context(), f.lay(f.t, f.dir)) }
+	}
+	folder, err := open()
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -5,6 +5,7 @@
 //
 //	curl -u root https://registry.example.com/api/v1/mirrors
 //	curl -u root -N -H 'Content-Type: application/json' -d '{"repository": "docker.io/library/alpine"}' https://registry.example.com/api/v1/mirrors/runs
+//	curl -u root https://registry.example.com/api/v1/scrub
 //	curl -u root -N https://registry.example.com/api/v1/gc/plan?all=true
 //	curl -u root -N -H 'Content-Type: application/json' -d '{}' https://registry.example.com/api/v1/retention/runs
 //
@@ -41,6 +42,7 @@ type Config struct {
 	Collector *collect.Collector // nil: no content can be told to go
 	Retention *retain.Retention  // nil: there are no rules
 	Registry  *registry.Registry // whose quotas are shown; nil: there are none
+	Scrubber  *registry.Scrubber // nil: content is not read again
 
 	// Stopping is closed when the registry is told to stop: then those who watch something are sent away, so that it need not wait for them. Nil: it never is.
 	Stopping <-chan struct{}
@@ -56,7 +58,7 @@ func Routes(c Config) []door.Route {
 	m := &manage{c}
 	var routes []door.Route
 	routes = append(routes, m.quotaRoute())
-	for _, r := range slices.Concat(m.mirrorRows(), backups{c.Backups}.rows(), m.gcRows(), m.retentionRows(), m.quotaRows()) {
+	for _, r := range slices.Concat(m.mirrorRows(), backups{c.Backups}.rows(), m.gcRows(), m.retentionRows(), m.quotaRows(), m.scrubRows()) {
 		routes = append(routes, r.route())
 	}
 	return routes

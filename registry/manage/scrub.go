@@ -10,27 +10,19 @@ import (
 	"github.com/entrepot/entrepot/registry"
 )
 
-// scrubs are the routes of scrubbing.
-type scrubs struct {
-	*manage
-	*registry.Scrubber
-}
-
-// ScrubRoutes returns the part of the table that is about reading all content again; it goes beside what Routes returns. stopping is as in Config.
-//
-//	curl -u root https://registry.example.com/api/v1/scrub
-//	curl -u root -N -H 'Content-Type: application/json' -d '{}' https://registry.example.com/api/v1/scrub/runs
-func ScrubRoutes(s *registry.Scrubber, stopping <-chan struct{}) []door.Route {
-	all := &scrubs{&manage{Config{Stopping: stopping}}, s}
-	return []door.Route{
-		row{"scrub", "/scrub", map[string]method{http.MethodGet: {all.scrubState, nil}}}.route(),
-		row{"scrub-runs", "/scrub/runs", map[string]method{http.MethodPost: {all.runScrub, nil}}}.route(),
+func (m *manage) scrubRows() []row {
+	return []row{
+		{"scrub", "/scrub", map[string]method{http.MethodGet: {m.scrubState, nil}}},
+		{"scrub-runs", "/scrub/runs", map[string]method{http.MethodPost: {m.runScrub, nil}}},
 	}
 }
 
 // scrubState tells how it is with scrubbing, and which blobs are damaged.
-func (s *scrubs) scrubState(w http.ResponseWriter, r *http.Request, c door.Call) error {
-	state, err := s.State(r.Context())
+func (m *manage) scrubState(w http.ResponseWriter, r *http.Request, _ door.Call) error {
+	if m.Scrubber == nil {
+		return refused(notThere, noScrubs)
+	}
+	state, err := m.Scrubber.State(r.Context())
 	if err != nil {
 		return err
 	}
@@ -45,13 +37,16 @@ func (s *scrubs) scrubState(w http.ResponseWriter, r *http.Request, c door.Call)
 }
 
 // runScrub reads everything now, or goes on with a run that was cut, or follows the one that is under way.
-func (s *scrubs) runScrub(w http.ResponseWriter, r *http.Request, c door.Call) error {
+func (m *manage) runScrub(w http.ResponseWriter, r *http.Request, c door.Call) error {
 	if err := read(w, r, c, &struct{}{}); err != nil {
 		return err
 	}
+	if m.Scrubber == nil {
+		return refused(notThere, noScrubs)
+	}
 	begun := false
-	err := watch(c.By(r), s.manage, w, func(ctx context.Context, tell func(registry.ScrubTally)) (registry.ScrubResult, error) {
-		return s.Start(ctx, func(t registry.ScrubTally) { begun = true; tell(t) })
+	err := watch(c.By(r), m, w, func(ctx context.Context, tell func(registry.ScrubTally)) (registry.ScrubResult, error) {
+		return m.Scrubber.Start(ctx, func(t registry.ScrubTally) { begun = true; tell(t) })
 	})
 	switch {
 	case begun:
@@ -63,5 +58,7 @@ func (s *scrubs) runScrub(w http.ResponseWriter, r *http.Request, c door.Call) e
 	}
 	return err
 }
+
+const noScrubs = "this registry does not read its content again"
 
 var scrubsElsewhere = door.Answer{Status: http.StatusConflict, Code: "BUSY", Message: "another replica is at it"}

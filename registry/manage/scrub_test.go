@@ -49,7 +49,7 @@ func scrubbing(t testing.TB) (h *house, lost digest.Digest) {
 		return auth.Identity{Kind: auth.User, Name: name}, nil
 	}
 	handler := door.New(door.Config{Policy: auth.NewRules([]auth.Grant{{Who: "user:root", Role: auth.Admin, On: auth.Everywhere}}, true),
-		Identify: identify, Log: slog.New(slog.DiscardHandler)}, ScrubRoutes(scrubber, h.stopping)...)
+		Identify: identify, Log: slog.New(slog.DiscardHandler)}, Routes(Config{Scrubber: scrubber, Stopping: h.stopping})...)
 	h.server = httptest.NewServer(handler)
 	t.Cleanup(h.server.Close)
 	return h, lost

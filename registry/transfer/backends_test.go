@@ -5,7 +5,7 @@ package transfer
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -120,8 +120,34 @@ func TestRestore_to_postgresql(t *testing.T) {
 	if _, err := Restore(t.Context(), second.from(backup)); err != nil {
 		t.Fatal(err)
 	}
-	second.like(t, first)
-	if _, err := Backup(t.Context(), second.index, io.Discard, noon); !errors.Is(err, ErrElsewhere) {
-		t.Errorf("%v, want %v", err, ErrElsewhere)
+	second.likeBackupOf(t, first)
+	// And from there to a file, while it is written to.
+	ctx, stop := context.WithCancel(t.Context())
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for n := 0; ctx.Err() == nil; n++ {
+			_ = second.index.Update(ctx, func(tx kv.Tx) error {
+				tx.Put("aaa/first", []byte(fmt.Sprint(n))) // both, or neither
+				tx.Put("zzz/last", []byte(fmt.Sprint(n)))
+				return nil
+			})
+		}
+	}()
+	backup, _ = second.saved(t)
+	stop()
+	<-written
+	third := stores{first.blobs, onDisk(t, t.TempDir()).index}
+	if _, err := Restore(t.Context(), third.from(backup)); err != nil {
+		t.Fatal(err)
+	}
+	rows := third.rows(t)
+	if rows["aaa/first"] != rows["zzz/last"] {
+		t.Errorf("a backup shows two moments: %q and %q", rows["aaa/first"], rows["zzz/last"])
+	}
+	for key, value := range first.rows(t) {
+		if rows[key] != value {
+			t.Errorf("the backup has %q under %s, want %q", rows[key], key, value)
+		}
 	}
 }

@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	// ErrElsewhere says that the index cannot be shown as it is at one moment: its own database has the means to save it.
-	ErrElsewhere = errors.New("this index is kept by a database of its own; save it with the means of that database, such as pg_dump or its archive of write-ahead logs")
+	// ErrElsewhere says that the index's database has no way to show it as it is at one moment. It has means of its own to save it.
+	ErrElsewhere = errors.New("the database of this index cannot show it as it is at one moment; save it with its own means, such as pg_dump or an archive of write-ahead logs")
 	// ErrUnderway says that a backup is being made.
 	ErrUnderway = errors.New("a backup is being made; wait until that one is done")
 )
@@ -42,7 +42,8 @@ func Backup(ctx context.Context, index kv.View, w io.Writer, now time.Time) (s S
 // Backups makes backups for clients. They are put aside in a file first: no writer of the index waits for a client's network.
 type Backups struct {
 	Index kv.DB
-	// Folder is where a backup lies until it is sent. It needs room for one. What a killed process has left there goes with the next backup.
+	// Folder is where a backup lies until it is sent; it is made if need be, and needs room for one. What a killed process has left there goes with the next backup.
+	// Empty: the machine's folder for temporary files.
 	Folder string
 	Now    func() time.Time // time.Now if nil
 
@@ -73,7 +74,11 @@ func (b *Backups) Make(ctx context.Context) (backup io.ReadCloser, size int64, s
 	if err != nil {
 		return nil, 0, s, fmt.Errorf("record that a backup is made: %w", err)
 	}
-	f, s, err := b.putAside(ctx)
+	now := time.Now
+	if b.Now != nil {
+		now = b.Now
+	}
+	f, s, err := putAside(ctx, b.Index, b.Folder, spool, now())
 	if err != nil {
 		return nil, 0, s, err
 	}
@@ -87,25 +92,36 @@ func (b *Backups) Make(ctx context.Context) (backup io.ReadCloser, size int64, s
 	return &made{File: f, of: b}, size, s, nil
 }
 
-func (b *Backups) putAside(ctx context.Context) (*os.File, Summary, error) {
-	now := time.Now
-	if b.Now != nil {
-		now = b.Now
-	}
-	path := filepath.Join(b.Folder, spool)
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) { // not written into: it might be a link to elsewhere
-		return nil, Summary{}, fmt.Errorf("remove an earlier backup that was put aside: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+// putAside makes a backup in a file of a folder, as Backups and Schedule describe it. The file is read and written from its end on; who has it discards it.
+func putAside(ctx context.Context, index kv.View, folder, name string, now time.Time) (*os.File, Summary, error) {
+	f, err := asideFile(folder, name)
 	if err != nil {
 		return nil, Summary{}, fmt.Errorf("put a backup aside: %w", err)
 	}
-	s, err := Backup(ctx, b.Index, f, now())
+	s, err := Backup(ctx, index, f, now)
 	if err != nil {
 		discard(f)
 		return nil, s, err
 	}
 	return f, s, nil
+}
+
+func asideFile(folder, name string) (*os.File, error) {
+	if folder == "" {
+		f, err := os.CreateTemp("", "entrepot-*.spool")
+		if err == nil {
+			_ = os.Remove(f.Name()) // nothing is left of it then, however this process ends; where that cannot be, discard removes it
+		}
+		return f, err
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(folder, name)
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) { // not written into: it might be a link to elsewhere
+		return nil, fmt.Errorf("remove an earlier one: %w", err)
+	}
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
 func discard(f *os.File) {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -50,7 +52,7 @@ func TestRestore_gives_back_what_Backup_saw(t *testing.T) {
 		if err != nil || done.Summary != summary || !summary.Made.Equal(noon) || int(summary.Rows) != len(first.rows(t)) {
 			t.Fatalf("%+v, %v; want %+v", done, err, summary)
 		}
-		second.like(t, first)
+		second.likeBackupOf(t, first)
 	})
 }
 
@@ -82,7 +84,7 @@ func TestBackup_of_files_that_are_written_to(t *testing.T) {
 		if _, err := Restore(t.Context(), second.from(backup)); err != nil {
 			t.Fatal(err)
 		}
-		rows := second.rows(t)
+		rows := second.restoredRows(t)
 		if rows["aaa/first"] != rows["zzz/last"] {
 			t.Errorf("a backup shows two moments: %q and %q", rows["aaa/first"], rows["zzz/last"])
 		}
@@ -207,7 +209,7 @@ func TestRestore_lists_what_content_is_missing(t *testing.T) {
 	if _, err := Restore(t.Context(), r); err != nil {
 		t.Errorf("with its content: %v", err)
 	}
-	second.like(t, first)
+	second.likeBackupOf(t, first)
 	if _, err := Restore(t.Context(), r); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("once more: %v, want that nothing is written over", err)
 	}
@@ -232,7 +234,7 @@ func TestRestore_beside_the_content_of_a_registry_that_went_on(t *testing.T) {
 	if err != nil || done.Summary != summary {
 		t.Fatalf("%+v, %v; want %+v", done, err, summary)
 	}
-	is := second.rows(t)
+	is := second.restoredRows(t)
 	if is[keySegment] != fmt.Sprintf(`{"from":%d,"to":%d}`, open.From, open.From) {
 		t.Errorf("the journal is said to be saved as %s, and it is not", is[keySegment])
 	}
@@ -249,6 +251,51 @@ func TestRestore_beside_the_content_of_a_registry_that_went_on(t *testing.T) {
 	if now, err := readOpen(t.Context(), second.index); err != nil || now.Open == "" {
 		t.Errorf("after a start the journal is saved as %+v, %v; want an open segment", now, err)
 	}
+}
+
+// A registry goes on behind a backup, is restored, and goes on otherwise. Then the index is lost: what comes back is what clients saw last, and not what was given up,
+// long as its journal may be.
+func TestRestore_is_what_comes_back_when_the_index_is_lost_later(t *testing.T) {
+	for name, make := range map[string]func() stores{"memory": inMemory, "files": func() stores { return onDisk(t, t.TempDir()) }} {
+		t.Run(name, func(t *testing.T) {
+			first := make()
+			first.furnish(t, 10, seeded("first"))
+			backup, _ := first.saved(t)
+			first.furnish(t, 40, seeded("given up"))
+			given := first.tags(t)
+			second := stores{first.blobs, kv.NewMemory()}
+			if _, err := Restore(t.Context(), second.from(backup)); err != nil {
+				t.Fatal(err)
+			}
+			second.furnish(t, 5, seeded("after"))
+			want := second.tags(t)
+			if maps.Equal(want, given) {
+				t.Fatal("both have the same tags: this test sees nothing")
+			}
+			lost := kv.NewMemory()
+			if _, err := registry.Reindex(t.Context(), first.blobs, lost, func(problem string) { t.Errorf("reindex: %s", problem) }); err != nil {
+				t.Fatal(err)
+			}
+			if is := (stores{first.blobs, lost}).tags(t); !maps.Equal(is, want) {
+				t.Errorf("the tags are %v, want those of the restored registry, %v; given up were %v", is, want, given)
+			}
+			if _, err := registry.Verify(t.Context(), first.blobs, lost, func(problem string) { t.Errorf("verify: %s", problem) }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// tags returns what each tag names, without when it was pushed.
+func (s stores) tags(t failer) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for key, row := range s.rows(t) {
+		if strings.HasPrefix(key, "tag/") {
+			all[key] = regexp.MustCompile("sha256:[0-9a-f]{64}").FindString(row)
+		}
+	}
+	return all
 }
 
 func TestBackups_puts_one_aside_and_removes_it(t *testing.T) {
@@ -293,10 +340,18 @@ func TestBackups_puts_one_aside_and_removes_it(t *testing.T) {
 		t.Fatalf("the next: %v", err)
 	}
 	rc.Close()
-	b.Folder = filepath.Join(folder, "nowhere")
-	for range 2 { // a failure does not keep the next from beginning
+	b.Folder = ""
+	if rc, _, _, err = b.Make(ctx); err != nil {
+		t.Fatalf("without a folder: %v", err)
+	}
+	if read, err = ReadBackup(t.Context(), rc, nil, nil); err != nil || read.Rows == 0 {
+		t.Errorf("without a folder: %+v, %v", read, err)
+	}
+	rc.Close()
+	b.Folder = filepath.Join(folder, "index.db", "nowhere") // below a file
+	for range 2 {                                           // a failure does not keep the next from beginning
 		if _, _, _, err = b.Make(ctx); err == nil || errors.Is(err, ErrUnderway) {
-			t.Errorf("without a folder: %v", err)
+			t.Errorf("with a folder that cannot be: %v", err)
 		}
 	}
 }

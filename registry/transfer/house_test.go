@@ -10,6 +10,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -207,7 +208,34 @@ func (s stores) needed(t failer) []digest.Digest {
 // like wants a registry to be the same as another one, and sound.
 func (s stores) like(t failer, other stores) {
 	t.Helper()
-	if is, was := s.rows(t), other.rows(t); !maps.Equal(is, was) {
+	s.likeRows(t, s.rows(t), other)
+}
+
+// likeBackupOf is like, for a registry that was restored: its journal tells of that, once.
+func (s stores) likeBackupOf(t failer, other stores) {
+	t.Helper()
+	s.likeRows(t, s.restoredRows(t), other)
+}
+
+// restoredRows returns the rows that came out of a backup.
+func (s stores) restoredRows(t failer) map[string]string {
+	t.Helper()
+	is, told := s.rows(t), 0
+	for key, row := range is {
+		if strings.HasPrefix(key, "journal/new/") && strings.Contains(row, `"`+registry.RestoreAction+`"`) {
+			told++
+			delete(is, key)
+		}
+	}
+	if told != 1 {
+		t.Errorf("the journal tells of %d restorations, want one", told)
+	}
+	return is
+}
+
+func (s stores) likeRows(t failer, is map[string]string, other stores) {
+	t.Helper()
+	if was := other.rows(t); !maps.Equal(is, was) {
 		t.Errorf("the index has %d rows, and that of the other %d, or some differ", len(is), len(was))
 	}
 	contents, others := s.contents(t), other.contents(t)

@@ -16,6 +16,11 @@ import (
 const killVariable = "ENTREPOT_TEST_TRANSFER"
 
 func TestMain(m *testing.M) {
+	if how, dirs, ok := strings.Cut(os.Getenv(killScheduleVariable), "|"); ok {
+		index, shelf, _ := strings.Cut(dirs, "|")
+		fmt.Println(scheduleToBeKilled(how, index, shelf))
+		os.Exit(1)
+	}
 	if from, to, ok := strings.Cut(os.Getenv(killVariable), "|"); ok {
 		os.Exit(migrateFolders(from, to))
 	}

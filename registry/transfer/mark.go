@@ -87,13 +87,16 @@ func (m mark) hold(ctx context.Context, tx kv.Tx) error {
 	return err
 }
 
-// finish takes the mark away: the index is whole.
-func (m mark) finish(ctx context.Context, index kv.DB, blobs blob.Reader) error {
+// finish takes the mark away: the index is whole. record, which may be nil, is to write down that it is.
+func (m mark) finish(ctx context.Context, index kv.DB, blobs blob.Reader, record func(kv.Tx)) error {
 	return index.Update(ctx, func(tx kv.Tx) error {
 		if err := m.hold(ctx, tx); err != nil {
 			return err
 		}
 		tx.Delete(keyMark)
+		if record != nil {
+			record(tx)
+		}
 		return reopen(ctx, tx, blobs)
 	})
 }

@@ -47,7 +47,7 @@ func Migrate(ctx context.Context, c Config) (Done, error) {
 	if done.Wrong > 0 && !c.Incomplete {
 		return done, ErrIncomplete
 	}
-	if err := own.finish(ctx, c.ToIndex, c.To); err != nil {
+	if err := own.finish(ctx, c.ToIndex, c.To, nil); err != nil {
 		return done, fmt.Errorf("finish the target's index: %w", err)
 	}
 	if done.Wrong > 0 {

@@ -7,7 +7,9 @@ import (
 	"io"
 	"time"
 
+	"github.com/entrepot/entrepot/registry"
 	"github.com/entrepot/entrepot/storage/blob"
+	"github.com/entrepot/entrepot/storage/journal"
 	"github.com/entrepot/entrepot/storage/kv"
 )
 
@@ -33,7 +35,8 @@ type Restored struct {
 	Missing int64 // contents that are not there, or have another size
 }
 
-// Restore builds a new index from a backup and looks up everything that it needs. The whole backup is checked before anything is written. Unless Incomplete is set,
+// Restore builds a new index from a backup and looks up everything that it needs. The whole backup is checked before anything is written. The rows are those of the
+// backup, and an event in the journal that tells of the restoration. Unless Incomplete is set,
 // an index that misses content stays marked, and ErrIncomplete is returned: put the content in its place and run it again.
 func Restore(ctx context.Context, r Restoration) (done Restored, err error) {
 	c := Config{Tell: r.Tell, Found: r.Found, Now: r.Now}.complete()
@@ -61,7 +64,7 @@ func Restore(ctx context.Context, r Restoration) (done Restored, err error) {
 		return done, err
 	}
 	if done.Missing == 0 || r.Incomplete {
-		if err := own.finish(ctx, r.Index, r.Blobs); err != nil {
+		if err := own.finish(ctx, r.Index, r.Blobs, done.record(ctx)); err != nil {
 			return done, fmt.Errorf("finish the index: %w", err)
 		}
 	}
@@ -69,6 +72,14 @@ func Restore(ctx context.Context, r Restoration) (done Restored, err error) {
 		return done, ErrIncomplete
 	}
 	return done, nil
+}
+
+// record returns what writes down in the journal that the index was set back. Beside the history of what was given up, by this an index that is built from content
+// some day goes the right way.
+func (r Restored) record(ctx context.Context) func(kv.Tx) {
+	return func(tx kv.Tx) {
+		journal.Append(ctx, tx, journal.Event{Action: registry.RestoreAction, Object: "backup:" + r.Made.UTC().Format(time.RFC3339), Note: "sha256 " + r.Sum, Result: "ok"})
+	}
 }
 
 // missing looks up everything that an index needs, and counts what is not there.

@@ -3,8 +3,9 @@
 //	contents, err := transfer.Contents(ctx, transfer.Config{From: disk, To: bucket})                              // while the source serves
 //	done, err := transfer.Migrate(ctx, transfer.Config{From: disk, FromIndex: bolt, To: bucket, ToIndex: postgres, Name: "…"})
 //
-//	summary, err := transfer.Backup(ctx, index, file)                   // the index as it is at one moment, and what content it needs
-//	summary, err = transfer.Restore(ctx, transfer.Restoration{…})       // a new index from it
+//	summary, err := transfer.Backup(ctx, index, file, time.Now())       // the index as it is at one moment, and what content it needs
+//	restored, err := transfer.Restore(ctx, transfer.Restoration{…})     // a new index from it
+//	schedule, err := transfer.NewSchedule(transfer.ScheduleConfig{…})   // makes backups by itself, on a Shelf, while Run runs
 //
 // A registry is content, which never changes and has its checksum for a name, and an index, which is small and changes all the time. So the content, the
 // long part, goes first, while the source serves; the index follows in a short step. The promises:
@@ -17,6 +18,9 @@
 //   - Until it is done the target holds a mark (meta/transfer), which [Unfinished] tells. One without it must be empty to begin with; one that has it takes only the transfer that it names,
 //     and only the run that began last: an older one finds another's mark and stops before it writes.
 //   - At the end everything that the target's index needs is looked up in the target. If something is missing, the mark stays, unless that is asked for.
+//
+// An index that is restored gets an event in its journal (index.restore). Content that is later than the backup may lie beside it, segments of the journal too: by the
+// event [registry.Reindex] finds its way some day, and does not take what was given up for what is.
 //
 // What belongs to a machine is left behind: uploads under way, their bytes and their database. Everything in the index goes along, also what is secret: accounts,
 // the keys that sign apt suites. A backup is to be kept like these.

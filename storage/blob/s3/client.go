@@ -77,8 +77,13 @@ func at(o *s3.Options, endpoint string) {
 func newRetryer(attempts int) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts, o.MaxBackoff = attempts, longestPause
+		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: passing})
 	})
 }
+
+// passing are conflicts (409) that pass by themselves: Amazon asks to come again, and servers that keep keys as paths fail so when the folder of one object
+// goes with the last in it while another comes. None of our keys is the folder of others.
+var passing = map[string]struct{}{"OperationAborted": {}, "ExistingObjectIsDirectory": {}}
 
 // newHTTPClient returns a client that trusts whom base does (AWS_CA_BUNDLE is in there), and follows no redirect: a redirected request would carry
 // its credentials along.

@@ -160,8 +160,17 @@ func (s *Store) putRead(ctx context.Context, key string, p part) error {
 
 // copyWhole makes an object of the only piece there is, on the server.
 func (s *Store) copyWhole(ctx context.Context, key string, p piece) error {
+	checksum, err := s.copyObject(ctx, p.key, key)
+	if err == nil && differs(checksum, p.crc) {
+		err = fmt.Errorf("copy %s to %s: the copy has another checksum", p.key, key)
+	}
+	return err
+}
+
+// copyObject has the server copy an object in one request. It returns the copy's checksum, if S3 tells it.
+func (s *Store) copyObject(ctx context.Context, from, to string) (checksum *string, err error) {
 	input := &s3.CopyObjectInput{
-		Bucket: &s.cfg.Bucket, Key: &key, CopySource: s.copySource(p.key), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
+		Bucket: &s.cfg.Bucket, Key: &to, CopySource: s.copySource(from), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
 		ServerSideEncryption: types.ServerSideEncryption(s.cfg.SSE), StorageClass: types.StorageClass(s.cfg.StorageClass),
 	}
 	if s.cfg.KMSKey != "" {
@@ -169,12 +178,12 @@ func (s *Store) copyWhole(ctx context.Context, key string, p piece) error {
 	}
 	out, err := s.composer.CopyObject(ctx, input)
 	if err != nil {
-		return fmt.Errorf("copy %s to %s: %w", p.key, key, classify(err))
+		return nil, fmt.Errorf("copy %s to %s: %w", from, to, classify(err))
 	}
-	if out.CopyObjectResult != nil && differs(out.CopyObjectResult.ChecksumCRC32C, p.crc) {
-		return fmt.Errorf("copy %s to %s: the copy has another checksum", p.key, key)
+	if out.CopyObjectResult == nil {
+		return nil, nil
 	}
-	return nil
+	return out.CopyObjectResult.ChecksumCRC32C, nil
 }
 
 // differs tells whether a checksum that S3 answered, if it did, is another.

@@ -17,12 +17,29 @@ func (s *Store) prefix() string {
 	return s.cfg.Prefix + "/"
 }
 
-func (s *Store) blobsPrefix() string   { return s.prefix() + "blobs/" }
-func (s *Store) uploadsPrefix() string { return s.prefix() + "uploads/" }
+func (s *Store) blobsPrefix() string      { return s.prefix() + "blobs/" }
+func (s *Store) quarantinePrefix() string { return s.prefix() + "quarantine/" }
+func (s *Store) uploadsPrefix() string    { return s.prefix() + "uploads/" }
 
 // blobKey returns where d lies. d was checked, so that it holds no separator and at least two hex digits.
 func (s *Store) blobKey(d digest.Digest) string {
 	return s.blobsPrefix() + d.Algorithm().String() + "/" + d.Encoded()[:2] + "/" + d.Encoded()
+}
+
+// quarantineKey returns where damaged content of d is kept.
+func (s *Store) quarantineKey(d digest.Digest) string {
+	return s.quarantinePrefix() + d.Algorithm().String() + "-" + d.Encoded()
+}
+
+// parseQuarantineKey returns the digest whose damaged content lies under a key, or false for a key that is not ours.
+func (s *Store) parseQuarantineKey(key string) (digest.Digest, bool) {
+	rest, found := strings.CutPrefix(key, s.quarantinePrefix())
+	algorithm, hex, split := strings.Cut(rest, "-")
+	d := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), hex)
+	if !found || !split || blob.CheckDigest(d) != nil {
+		return "", false
+	}
+	return d, true
 }
 
 // parseBlobKey returns the digest that lies under a key, or false for a key that is not ours.

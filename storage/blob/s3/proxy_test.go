@@ -34,6 +34,7 @@ type fault string
 const (
 	none      fault = ""
 	slowDown  fault = "503 SlowDown"
+	conflict  fault = "409 ExistingObjectIsDirectory"
 	reset     fault = "reset amid the request's body"
 	lost      fault = "carried out, and the answer lost"
 	half      fault = "reset amid the answer"
@@ -73,6 +74,9 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
 	case slowDown:
 		io.Copy(io.Discard, r.Body)
 		refuse(w, http.StatusServiceUnavailable, "SlowDown")
+	case conflict:
+		io.Copy(io.Discard, r.Body)
+		refuse(w, http.StatusConflict, "ExistingObjectIsDirectory")
 	case reset:
 		io.CopyN(io.Discard, r.Body, 1000)
 		cut(w)

@@ -29,12 +29,21 @@ func (s *Store) Stat(ctx context.Context, d digest.Digest) (blob.Info, error) {
 	if err := firstOf(ctx.Err(), blob.CheckDigest(d)); err != nil {
 		return blob.Info{}, fmt.Errorf("stat content: %w", err)
 	}
-	key := s.blobKey(d)
+	info, err := s.head(ctx, s.blobKey(d))
+	if err != nil {
+		return blob.Info{}, fmt.Errorf("stat content %s: %w", d, err)
+	}
+	info.Digest = d
+	return info, nil
+}
+
+// head asks for the size and the age of an object.
+func (s *Store) head(ctx context.Context, key string) (blob.Info, error) {
 	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.cfg.Bucket, Key: &key})
 	if err != nil {
-		return blob.Info{}, fmt.Errorf("stat content %s: %w", d, classify(err))
+		return blob.Info{}, classify(err)
 	}
-	return blob.Info{Digest: d, Size: aws.ToInt64(out.ContentLength), Modified: aws.ToTime(out.LastModified)}, nil
+	return blob.Info{Size: aws.ToInt64(out.ContentLength), Modified: aws.ToTime(out.LastModified)}, nil
 }
 
 // Delete implements [blob.Sweeper].

@@ -45,6 +45,9 @@ func (f *following) Read(b []byte) (int, error) {
 		if err := f.ctx.Err(); err != nil {
 			return 0, err
 		}
+		if len(b) == 0 {
+			return 0, nil // and not: nothing is there
+		}
 		n, err := f.readOn(b[:min(int64(len(b)), f.end-f.at)])
 		if n > 0 {
 			f.at += int64(n)
@@ -53,9 +56,6 @@ func (f *following) Read(b []byte) (int, error) {
 		}
 		if err != nil {
 			return 0, fmt.Errorf("read upload %s at %d: %w", f.name, f.at, err)
-		}
-		if len(b) == 0 {
-			return 0, nil
 		}
 	}
 	return 0, io.EOF

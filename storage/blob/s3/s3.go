@@ -5,6 +5,8 @@
 //
 //	<prefix>/blobs/sha256/7d/7d1f…                     content under its digest
 //	<prefix>/uploads/<name>/<number>-<start>-<crc32c>  a piece of what is still being received
+//	<prefix>/quarantine/sha256-7d1f…                   what was found damaged, for an operator to look at, or to delete
+//	<prefix>/backups/entrepot-20260510T120000Z.backup  a backup of the index (see [Backups])
 //
 // # How an upload lies in the bucket
 //
@@ -54,7 +56,7 @@ import (
 	"github.com/entrepot/entrepot/storage/blob"
 )
 
-// Store is a [blob.Store] in a bucket, and a [blob.Linker]. It is safe for concurrent use, also by many processes over one bucket and prefix.
+// Store is a [blob.Store] in a bucket, a [blob.Linker] and a [blob.Quarantiner]. It is safe for concurrent use, also by many processes over one bucket and prefix.
 type Store struct {
 	cfg      Config
 	client   *s3.Client
@@ -64,13 +66,16 @@ type Store struct {
 	places   *semaphore.Weighted // how many Place calls may run
 	log      *slog.Logger
 
+	copiedWhole int64 // the most that Quarantine copies in one request
+
 	mu      sync.Mutex
 	growing map[string]*growing // by upload: what an Append of this process is receiving just now
 }
 
 var (
-	_ blob.Store  = (*Store)(nil)
-	_ blob.Linker = (*Store)(nil)
+	_ blob.Store       = (*Store)(nil)
+	_ blob.Linker      = (*Store)(nil)
+	_ blob.Quarantiner = (*Store)(nil)
 )
 
 // Open returns the store of a bucket. It asks S3 nothing, so that a server can start while S3 is away: Check asks. An error is a fault in cfg or
@@ -80,7 +85,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open S3 store: %w", err)
 	}
-	s := &Store{cfg: cfg, memory: newMemory(cfg.Memory), log: cfg.Log, growing: map[string]*growing{}}
+	s := &Store{cfg: cfg, memory: newMemory(cfg.Memory), log: cfg.Log, copiedWhole: copiedWhole, growing: map[string]*growing{}}
 	s.places = semaphore.NewWeighted(max(1, cfg.Memory/2/minPart))
 	if err := s.newClients(ctx); err != nil {
 		return nil, fmt.Errorf("open S3 store: %w", err)

@@ -16,7 +16,7 @@ import (
 	"github.com/entrepot/entrepot/storage/blob"
 )
 
-// Uploads implements [blob.Sweeper]. Besides uploads it yields what a killed Commit left: a multipart upload of S3 that is older than
+// Uploads implements [blob.Sweeper]. Besides uploads it yields what a killed Commit or Quarantine left: a multipart upload of S3 that is older than
 // Config.Leftover, under a name that only Abort knows.
 func (s *Store) Uploads(ctx context.Context) iter.Seq2[blob.Pending, error] {
 	return func(yield func(blob.Pending, error) bool) {
@@ -113,9 +113,12 @@ func (s *Store) abortPieces(ctx context.Context, upload string) error {
 // leftover begins the names of what killed commits left. The names of uploads that people and registries choose begin otherwise.
 const leftover = "s3-multipart-"
 
-// leftoverName returns a name for a multipart upload of content, under which Abort finds it again.
+// leftoverName returns a name for a multipart upload of content, or of content that was to be put aside, under which Abort finds it again.
 func (s *Store) leftoverName(m types.MultipartUpload) (string, bool) {
 	d, ok := s.parseBlobKey(aws.ToString(m.Key))
+	if !ok {
+		d, ok = s.parseQuarantineKey(aws.ToString(m.Key))
+	}
 	if !ok {
 		return "", false
 	}
@@ -128,13 +131,15 @@ func (s *Store) abortLeftover(ctx context.Context, name string) error {
 	if d == "" {
 		return nil
 	}
-	for m, err := range s.multiparts(ctx, s.blobKey(d), "") {
-		if err != nil {
-			return err
-		}
-		if of, ok := s.leftoverName(m); ok && of == name {
-			if err := s.abandon(ctx, *m.Key, m.UploadId); err != nil {
+	for _, key := range []string{s.blobKey(d), s.quarantineKey(d)} {
+		for m, err := range s.multiparts(ctx, key, "") {
+			if err != nil {
 				return err
+			}
+			if of, ok := s.leftoverName(m); ok && of == name {
+				if err := s.abandon(ctx, *m.Key, m.UploadId); err != nil {
+					return err
+				}
 			}
 		}
 	}

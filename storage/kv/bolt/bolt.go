@@ -135,7 +135,12 @@ func (db *DB) Close() error { return db.bolt.Close() }
 // snapshot is what a transaction of the file sees.
 type snapshot struct{ *bbolt.Bucket }
 
-func (s snapshot) Get(_ context.Context, key string) ([]byte, error) { return get(s.Bucket, key) }
+func (s snapshot) Get(ctx context.Context, key string) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return get(s.Bucket, key)
+}
 
 func (s snapshot) Scan(ctx context.Context, from, to string) iter.Seq2[kv.Pair, error] {
 	return func(yield func(kv.Pair, error) bool) {

@@ -32,6 +32,8 @@ func TestBolt(t *testing.T) {
 	kvtest.RunReopen(t, opener(bolt.Options{}))
 }
 
+func TestBolt_snapshots(t *testing.T) { kvtest.RunSnapshots(t, fresh(bolt.Options{})) }
+
 func TestLazy(t *testing.T) {
 	kvtest.Run(t, fresh(bolt.Options{Lazy: true}))
 	kvtest.RunReopen(t, opener(bolt.Options{Lazy: true}))

@@ -54,6 +54,9 @@ func TestPostgres(t *testing.T) {
 		{"restart under load", testRestartUnderLoad},
 		{"server that is away", testServerThatIsAway},
 		{"server that hangs", testServerThatHangs},
+		{"snapshot whose connection is lost", testSnapshotWhoseConnectionIsLost},
+		{"snapshots leave the pool to others", testSnapshotsLeaveThePoolToOthers},
+		{"close ends a snapshot", testCloseEndsASnapshot},
 		{"size is asked for once a minute", testSizeIsAskedForOnceAMinute},
 		{"secrets are not logged", testSecretsAreNotLogged},
 		{"listen hears what others notify", testListenHearsWhatOthersNotify},
@@ -72,6 +75,7 @@ func TestPostgres(t *testing.T) {
 func testContract(t *testing.T, server *postgrestest.Server) {
 	url := server.Database(t)
 	kvtest.Run(t, fresh(url, postgres.Config{}))
+	kvtest.RunSnapshots(t, fresh(server.Database(t), postgres.Config{}))
 	kvtest.RunReopen(t, func(t testing.TB, dir string) kv.DB {
 		name := fnv.New64a()
 		_, _ = name.Write([]byte(dir))
