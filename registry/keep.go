@@ -63,6 +63,7 @@ func (r *Registry) tryKeep(ctx context.Context, repo string, d digest.Digest, u 
 	var added int64
 	err = r.index.Update(ctx, func(tx kv.Tx) error {
 		added = 0
+		kv.Ahead(tx, keyBlob(d), keyDamaged(d), keyHold(repo, d))
 		row, err := tx.Get(ctx, keyBlob(d))
 		switch {
 		case errors.Is(err, kv.ErrNotFound) && (known || r.now().Sub(looked) > r.doomed/2):

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"iter"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -26,6 +27,11 @@ func (m *metered) Update(ctx context.Context, fn func(kv.Tx) error) error {
 		}
 		return meter.settle()
 	})
+}
+
+// Keys implements kv.Lister for whom it wraps.
+func (m *metered) Keys(ctx context.Context, from, to string) iter.Seq2[string, error] {
+	return kv.Keys(ctx, m.DB, from, to)
 }
 
 // meter is a transaction that remembers what it did to rows that count.
@@ -80,6 +86,9 @@ func present(value []byte, found bool) []byte {
 	}
 	return value
 }
+
+// Ahead passes on what is going to be read.
+func (m *meter) Ahead(keys ...string) { kv.Ahead(m.Tx, keys...) }
 
 // Put implements kv.Tx.
 func (m *meter) Put(key string, value []byte) {

@@ -81,18 +81,26 @@ func manifestIn(ctx context.Context, view kv.View, repo, ref string) (Stored, []
 // Tags yields repo's tags after the given one, in byte order. A repository that holds nothing is NameUnknown.
 func (r *Registry) Tags(ctx context.Context, repo, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		if err := r.checkRepo(ctx, repo); err != nil {
+		if err := checkName(repo); err != nil {
 			yield("", err)
 			return
 		}
 		prefix := of(prefixTag, repo)
-		for pair, err := range r.scanAfter(ctx, prefix, after) {
+		none := true
+		for key, err := range r.keysAfter(ctx, prefix, after) {
 			if err != nil {
 				yield("", fault(err, "list tags of %s", repo))
 				return
 			}
-			if !yield(pair.Key[len(prefix):], nil) {
+			none = false
+			if !yield(key[len(prefix):], nil) {
 				return
+			}
+		}
+		// A tag is of a repository that there is: only where there is none has that to be looked up.
+		if none {
+			if err := r.checkRepo(ctx, repo); err != nil {
+				yield("", err)
 			}
 		}
 	}
@@ -122,12 +130,12 @@ func (r *Registry) Has(ctx context.Context, repo string) bool {
 // Repositories yields the repositories that have manifests, after the given one, in byte order.
 func (r *Registry) Repositories(ctx context.Context, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for pair, err := range r.scanAfter(ctx, prefixRepo, after) {
+		for key, err := range r.keysAfter(ctx, prefixRepo, after) {
 			if err != nil {
 				yield("", fault(err, "list repositories"))
 				return
 			}
-			if !yield(pair.Key[len(prefixRepo):], nil) {
+			if !yield(key[len(prefixRepo):], nil) {
 				return
 			}
 		}
@@ -170,9 +178,20 @@ func (r *Registry) Referrers(ctx context.Context, repo string, subject digest.Di
 
 // scanAfter yields the pairs under prefix whose rest of the key comes after the given one; an empty one means from the start.
 func (r *Registry) scanAfter(ctx context.Context, prefix, after string) iter.Seq2[kv.Pair, error] {
-	from, to := kv.Prefix(prefix)
+	from, to := boundsAfter(prefix, after)
+	return r.index.Scan(ctx, from, to)
+}
+
+// keysAfter yields their keys.
+func (r *Registry) keysAfter(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	from, to := boundsAfter(prefix, after)
+	return kv.Keys(ctx, r.index, from, to)
+}
+
+func boundsAfter(prefix, after string) (from, to string) {
+	from, to = kv.Prefix(prefix)
 	if after != "" {
 		from = prefix + after + "\x00"
 	}
-	return r.index.Scan(ctx, from, to)
+	return from, to
 }

@@ -88,6 +88,7 @@ func (r *Registry) PutManifest(ctx context.Context, p Put) (PutResult, error) {
 	by := journal.Who(ctx).Name
 	stored := false
 	err = r.index.Update(ctx, func(tx kv.Tx) error {
+		kv.Ahead(tx, aboutToRead(p.Repo, tags, m)...)
 		if err := allHeld(ctx, tx, p.Repo, m); err != nil {
 			return err
 		}
@@ -135,6 +136,19 @@ func (r *Registry) PutManifest(ctx context.Context, p Put) (PutResult, error) {
 		res.Subject = m.Subject.Digest
 	}
 	return res, nil
+}
+
+// aboutToRead are the keys that storing a manifest reads.
+func aboutToRead(repo string, tags []string, m *Manifest) []string {
+	d := m.Descriptor.Digest
+	keys := []string{keyRev(repo, d), keyMan(d), keyRepo(repo)}
+	for _, tag := range tags {
+		keys = append(keys, keyTag(repo, tag))
+	}
+	for _, need := range m.needed() {
+		keys = append(keys, keyHold(repo, need.Digest))
+	}
+	return keys
 }
 
 // allHeld refuses a manifest whose blobs the repository does not hold, naming all that are missing.

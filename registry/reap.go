@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -84,6 +85,7 @@ func (r *Registry) condemn(ctx context.Context, batch []reaping) (dying []reapin
 	err = r.index.Update(ctx, func(tx kv.Tx) error {
 		dying = dying[:0]
 		now := r.now().Truncate(time.Millisecond)
+		kv.Ahead(tx, rowsOf(batch)...)
 		for _, b := range batch {
 			row, err := tx.Get(ctx, keyBlob(b.d))
 			if err != nil && !errors.Is(err, kv.ErrNotFound) {
@@ -141,7 +143,7 @@ func (r *Registry) deleteContent(ctx context.Context, dying []reaping) (gone []r
 // deleteAll deletes content, many at once if the store can.
 func (r *Registry) deleteAll(ctx context.Context, all []digest.Digest) error {
 	if many, ok := r.blobs.(blob.Remover); ok {
-		return many.DeleteAll(ctx, all)
+		return deleteMany(ctx, many, all)
 	}
 	var work sync.WaitGroup
 	next, failed := make(chan digest.Digest), make(chan error, reapers)
@@ -169,6 +171,19 @@ func (r *Registry) deleteAll(ctx context.Context, all []digest.Digest) error {
 	return errors.Join(why...)
 }
 
+// together is how many contents are deleted by one request. A server deletes them one after another, so that some requests at once are done sooner than a long one.
+const together = 64
+
+func deleteMany(ctx context.Context, store blob.Remover, all []digest.Digest) error {
+	var work sync.WaitGroup
+	failed := make([]error, (len(all)+together-1)/together)
+	for i, part := range slices.Collect(slices.Chunk(all, together)) {
+		work.Go(func() { failed[i] = store.DeleteAll(ctx, part) })
+	}
+	work.Wait()
+	return errors.Join(failed...)
+}
+
 // forget removes the rows of blobs whose content is gone, as far as they are still one's own.
 func (r *Registry) forget(ctx context.Context, gone []reaping) (own []reaping, err error) {
 	if len(gone) == 0 {
@@ -176,6 +191,7 @@ func (r *Registry) forget(ctx context.Context, gone []reaping) (own []reaping, e
 	}
 	err = r.index.Update(ctx, func(tx kv.Tx) error {
 		own = own[:0]
+		kv.Ahead(tx, rowsOf(gone)...)
 		for _, b := range gone {
 			mine, err := r.claimed(ctx, tx, b)
 			if err != nil {
@@ -193,6 +209,15 @@ func (r *Registry) forget(ctx context.Context, gone []reaping) (own []reaping, e
 		return nil
 	})
 	return own, err
+}
+
+// rowsOf are the keys of their rows.
+func rowsOf(batch []reaping) []string {
+	keys := make([]string, len(batch))
+	for i, b := range batch {
+		keys[i] = keyBlob(b.d)
+	}
+	return keys
 }
 
 // claimed tells whether a blob is still claimed as it was.

@@ -25,7 +25,7 @@ import (
 // Each decision is made again in the transaction that carries it out. Manifests go when their last repository deletes them, uploads when they expire.
 
 // sweepBatch is how many decisions share a transaction.
-const sweepBatch = 64
+const sweepBatch = 128
 
 // SweepOptions say how to sweep.
 type SweepOptions struct {
@@ -77,7 +77,7 @@ func (r *Registry) Sweep(ctx context.Context, o SweepOptions) (Swept, error) {
 		err = s.flush()
 	}
 	if err == nil && !o.Plan {
-		err = s.remember("")
+		err = s.arrived()
 	}
 	if err != nil {
 		return s.done, fmt.Errorf("sweep: %w", err)
@@ -254,6 +254,13 @@ func (s *sweep) flush() error {
 	err := s.r.index.Update(s.ctx, func(tx kv.Tx) error {
 		fates, done = fates[:0], Swept{}
 		for _, l := range s.chosen {
+			kv.Ahead(tx, keyBlob(l.d))
+			if l.repo != "" {
+				kv.Ahead(tx, keyHold(l.repo, l.d))
+			}
+		}
+		tx.Put(keySweep, []byte(s.chosen[len(s.chosen)-1].d)) // so far it has come
+		for _, l := range s.chosen {
 			if err := s.r.release(s.ctx, tx, l, s.before, &done, func(f Fate) { fates = append(fates, f) }); err != nil {
 				return err
 			}
@@ -269,19 +276,14 @@ func (s *sweep) flush() error {
 			s.o.Tell(f)
 		}
 	}
-	last := s.chosen[len(s.chosen)-1].d
 	s.chosen = s.chosen[:0]
-	return s.remember(last)
+	return nil
 }
 
-// remember keeps how far the walk has come.
-func (s *sweep) remember(d digest.Digest) error {
+// arrived forgets how far the walk had come.
+func (s *sweep) arrived() error {
 	return s.r.index.Update(s.ctx, func(tx kv.Tx) error {
-		if d == "" {
-			tx.Delete(keySweep)
-		} else {
-			tx.Put(keySweep, []byte(d))
-		}
+		tx.Delete(keySweep)
 		return nil
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/entrepot/entrepot/registry"
@@ -68,10 +69,20 @@ func openIndex(ctx context.Context, c Config, log *slog.Logger) (index, uploads 
 		open := func(table string, lazy bool) (kv.DB, error) {
 			return postgres.Open(ctx, postgres.Config{URL: p.URL, Schema: p.Schema, Table: table, MaxConns: p.Connections, Lazy: lazy, Log: log})
 		}
-		if index, err = open("entrepot", false); err != nil {
+		// Both at once: most of the time goes by in making connections.
+		var other error
+		var opening sync.WaitGroup
+		opening.Go(func() { uploads, other = open("entrepot_uploads", true) })
+		index, err = open("entrepot", false)
+		opening.Wait()
+		switch {
+		case err != nil && other == nil:
+			uploads.Close()
+			return nil, nil, err
+		case err != nil:
 			return nil, nil, err
 		}
-		uploads, err = open("entrepot_uploads", true)
+		err = other
 	} else {
 		_, indexPath, uploadsPath := c.paths()
 		if index, err = bolt.Open(indexPath, bolt.Options{}); err != nil {

@@ -85,7 +85,7 @@ func isFull(err error) bool {
 func isUnavailable(err error) bool {
 	switch code(err) {
 	case "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling", "ThrottlingException", "RequestLimitExceeded",
-		"RequestThrottled", "TooManyRequests", "OperationAborted", "XMinioServerNotInitialized":
+		"RequestThrottled", "TooManyRequests", "OperationAborted", "ExistingObjectIsDirectory", "XMinioServerNotInitialized":
 		return true
 	}
 	if s := status(err); s >= 500 || s == http.StatusTooManyRequests || s == http.StatusRequestTimeout {

@@ -22,11 +22,11 @@ const (
 
 // commit sends the writes and the commit, and with them the begin if nothing was read, in one round trip. From here on it does not heed the end
 // of Update's ctx: what was sent may be done.
-func (t *tx) commit(writes *kv.Buffer) error {
-	if err := t.connect(t.ctx); err != nil {
+func (s *shared) commit(ctx context.Context, writes *kv.Buffer) error {
+	if err := s.connect(ctx); err != nil {
 		return err
 	}
-	l := t.link
+	l := s.link
 	if l.lost() { // it was idle in fn's hands
 		return mark(fmt.Errorf("%w: connection was lost", ErrUnavailable), errAgain)
 	}
@@ -41,9 +41,9 @@ func (t *tx) commit(writes *kv.Buffer) error {
 	l.add(&b, commitStatement)
 
 	timeout := l.timeout + time.Second*time.Duration(bytes/maxRowBytes)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), timeout)
+	op, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
-	last, err := l.send(ctx, &b, nil)
+	last, err := l.send(op, &b, nil)
 	var answer *pgconn.PgError
 	switch {
 	case last == "COMMIT": // whatever broke afterwards
@@ -53,7 +53,7 @@ func (t *tx) commit(writes *kv.Buffer) error {
 	case errors.As(err, &answer) && answer.Severity == "ERROR":
 		return translate(err) // the server has rolled back, and said so
 	}
-	return t.db.settle(context.WithoutCancel(t.ctx), l.session, err)
+	return s.db.settle(context.WithoutCancel(ctx), l.session, err)
 }
 
 // addWrites appends the writes to b, as few statements, and returns their size. They are in the order of their keys, so that two transactions

@@ -22,7 +22,7 @@ type Config struct {
 	Schema string
 	// Table is the name of the table of pairs, and the beginning of the names of the others. Empty means entrepot.
 	Table string
-	// MaxConns bounds the connections of this DB, but for one more per Listen and Lead. 0 means 16.
+	// MaxConns bounds the connections of this DB, but for one more per Listen, Lead and Snapshot. 0 means 16.
 	MaxConns int
 	// Lazy commits without waiting for the server's disk: what was committed survives the end of this process, but the last half second of
 	// it not that of the server.

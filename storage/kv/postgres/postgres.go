@@ -10,8 +10,9 @@
 //
 // # Promises
 //
-// An Update is a serializable transaction. Its reads take one round trip each, its writes and the commit one together, and a lone Get one. It
-// is run again when PostgreSQL finds it in conflict with another, or when the connection is lost before the commit was sent. What Update
+// An Update is a serializable transaction. Its reads take one round trip each, or one for many that it announces (kv.Ahead), its writes and the commit one
+// together, and a lone Get one. Updates of one process that would have to wait for each other share a transaction, in which they run one after another: their
+// commit is one, and they do not meet. An Update is run again when PostgreSQL finds it in conflict with another, or when the connection is lost before the commit was sent. What Update
 // reports as done is committed, as durably as the server commits; what it reports as failed is not, and never will be. When the connection is
 // lost while the commit is under way, Update asks for its outcome on another one. ErrUnknown, the one case that stays open, is returned only
 // if the server cannot be asked for three times Config.Timeout, 30 s by default.
@@ -61,7 +62,10 @@ type DB struct {
 	severed time.Time // when all connections that were open were given up
 }
 
-var _ kv.DB = (*DB)(nil)
+var (
+	_ kv.DB     = (*DB)(nil)
+	_ kv.Lister = (*DB)(nil)
+)
 
 // Open connects to the database and brings its tables to the version of this program. The error wraps ErrUnavailable if the server is away;
 // any other needs a person. No error holds the URL's password.
@@ -74,7 +78,8 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{config: config, single: &pool.ConnConfig.Config, log: config.Log, gate: newGate(config.MaxConns)}
+	db := &DB{config: config, single: &pool.ConnConfig.Config, log: config.Log}
+	db.gate = newGate(db, config.MaxConns)
 	if db.table, err = db.prepareTables(ctx); err != nil {
 		return nil, wrap(ctx, err, "open index %s in postgresql", config.Table)
 	}

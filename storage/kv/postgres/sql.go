@@ -30,8 +30,11 @@ const (
 	beginStatement statement = iota
 	commitStatement
 	getStatement
+	fetchStatement
 	pageStatement
 	tailStatement
+	keysStatement
+	keysTailStatement
 	putStatement
 	putManyStatement
 	deleteStatement
@@ -60,14 +63,18 @@ const page = `select key, case when octet_length(value) <= $2 then value end fro
 func (t table) statements() [statements]prepared {
 	put := fmt.Sprintf(`insert into %s as old (key, value) %%s on conflict (key) do update set value = excluded.value`, t)
 	return [statements]prepared{
-		beginStatement:   {"begin", `begin isolation level serializable`, nil},
-		commitStatement:  {"commit", `commit`, nil},
-		getStatement:     {"get", fmt.Sprintf(`select value from %s where key = $1`, t), []uint32{bytea}},
-		pageStatement:    {"page", fmt.Sprintf(page, t, `key >= $3 and key < $4`), []uint32{int8, int4, bytea, bytea}},
-		tailStatement:    {"tail", fmt.Sprintf(page, t, `key >= $3`), []uint32{int8, int4, bytea}},
-		putStatement:     {"put", fmt.Sprintf(put, `values ($1, $2)`), []uint32{bytea, bytea}},
-		putManyStatement: {"put_many", fmt.Sprintf(put, `select * from unnest($1, $2)`), []uint32{byteaArray, byteaArray}},
-		deleteStatement:  {"delete", fmt.Sprintf(`delete from %s where key = any($1)`, t), []uint32{byteaArray}},
+		beginStatement:  {"begin", `begin isolation level serializable`, nil},
+		commitStatement: {"commit", `commit`, nil},
+		getStatement:    {"get", fmt.Sprintf(`select value from %s where key = $1`, t), []uint32{bytea}},
+		fetchStatement:  {"fetch", fmt.Sprintf(`select key, case when octet_length(value) <= $2 then value end from %s where key = any($1)`, t), []uint32{byteaArray, int4}},
+		pageStatement:   {"page", fmt.Sprintf(page, t, `key >= $3 and key < $4`), []uint32{int8, int4, bytea, bytea}},
+		tailStatement:   {"tail", fmt.Sprintf(page, t, `key >= $3`), []uint32{int8, int4, bytea}},
+		// Nothing but the index is read where the rows have been vacuumed.
+		keysStatement:     {"keys", fmt.Sprintf(`select key from %s where key >= $2 and key < $3 order by key limit $1`, t), []uint32{int8, bytea, bytea}},
+		keysTailStatement: {"keys_tail", fmt.Sprintf(`select key from %s where key >= $2 order by key limit $1`, t), []uint32{int8, bytea}},
+		putStatement:      {"put", fmt.Sprintf(put, `values ($1, $2)`), []uint32{bytea, bytea}},
+		putManyStatement:  {"put_many", fmt.Sprintf(put, `select * from unnest($1, $2)`), []uint32{byteaArray, byteaArray}},
+		deleteStatement:   {"delete", fmt.Sprintf(`delete from %s where key = any($1)`, t), []uint32{byteaArray}},
 		// A session that was fenced (see settle) has a number beyond all others: then this violates "not null" and its transaction fails.
 		sessionStatement: {"session", fmt.Sprintf(`insert into %s as old (id, commits) values ($1, $2)
 			on conflict (id) do update set commits = case when old.commits < excluded.commits then excluded.commits end, at = now()`,

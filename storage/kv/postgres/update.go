@@ -28,10 +28,15 @@ func (db *DB) Update(ctx context.Context, fn func(kv.Tx) error) error {
 		return err
 	}
 	defer db.calls.Done()
-	lost, conflicts := 0, 0
+	lost, conflicts, alone := 0, 0, false
+	var before keys
 	for {
-		err := db.try(ctx, fn, conflicts > 0)
+		tx := &tx{db: db, ctx: ctx, again: conflicts > 0, keys: keys{ahead: before.was}, member: member{alone: alone}}
+		err := tx.try(fn)
+		before = tx.keys
 		switch {
+		case errors.Is(err, errAlone):
+			alone = true
 		case errors.Is(err, errConflict) && conflicts == maxConflicts:
 			return fmt.Errorf("gave up after %d tries: %w", conflicts+1, err)
 		case errors.Is(err, errConflict):
@@ -62,35 +67,55 @@ func pause(ctx context.Context, most time.Duration) bool {
 	}
 }
 
-// try runs fn once, on a transaction of its own. Only an error of the database is wrapped: fn's own is its caller's.
-func (db *DB) try(ctx context.Context, fn func(kv.Tx) error, again bool) error {
-	if err := ctx.Err(); err != nil {
+// try runs fn once. Only an error of the database is wrapped: fn's own is its caller's.
+func (t *tx) try(fn func(kv.Tx) error) error {
+	if err := t.ctx.Err(); err != nil {
 		return err
 	}
-	tx := &tx{db: db, ctx: ctx, again: again}
-	defer tx.end() // also if fn panics or ends its goroutine
-	buffer := kv.NewBuffer(tx)
-	err := fn(buffer)
-	if tx.failed != nil {
-		tx.met(tx.failed)
-		return wrap(ctx, tx.failed, "read index in update")
+	buffer := kv.NewBuffer(t)
+	err := t.run(fn, buffer)
+	if t.group == nil { // it read nothing
+		if err != nil || buffer.Empty() {
+			return err
+		}
+		blind := &shared{db: t.db}
+		defer blind.end()
+		return wrap(t.ctx, blind.commit(t.ctx, buffer), "update index")
 	}
-	if err == nil {
+	<-t.group.done
+	// What fn concluded from its reads counts only if they hold together, which the server says at the end of the transaction.
+	failed := t.group.err
+	if ended := t.ctx.Err(); ended != nil && errors.Is(failed, context.Canceled) {
+		failed = ended // of the two ctxs that its reads had
+	}
+	switch {
+	case failed == nil:
+		return err
+	case t.group.shared.failed != nil:
+		return wrap(t.ctx, failed, "read index in update")
+	case err == nil || t.group.shared.many || errors.Is(failed, errConflict):
+		return wrap(t.ctx, failed, "update index")
+	}
+	return err
+}
+
+// run runs fn in its turn, which ends also if fn panics or ends its goroutine.
+func (t *tx) run(fn func(kv.Tx) error, buffer *kv.Buffer) (err error) {
+	var writes *kv.Buffer
+	defer func() {
+		t.over = true
+		if t.group != nil {
+			t.group.pass(writes)
+		}
+	}()
+	if err = fn(buffer); err == nil {
 		err = buffer.Err()
 	}
 	if err == nil {
-		err = ctx.Err()
+		err = t.ctx.Err()
 	}
-	if err == nil && !buffer.Empty() {
-		err := tx.commit(buffer)
-		tx.met(err)
-		return wrap(ctx, err, "update index")
-	}
-	// What fn concluded from its reads counts only if they hold together, which the server says at the end of the transaction.
-	failed := tx.confirm()
-	tx.met(failed)
-	if errors.Is(failed, errConflict) || err == nil && failed != nil {
-		return wrap(ctx, failed, "update index")
+	if err == nil {
+		writes = buffer
 	}
 	return err
 }

@@ -35,6 +35,16 @@ func (l *link) page(ctx context.Context, pairs []kv.Pair, from, to string, limit
 	return pairs, err
 }
 
+// keys appends up to limit keys to keys.
+func (l *link) keys(ctx context.Context, keys []string, from, to string, limit int) ([]string, error) {
+	s, params := keysTailStatement, [][]byte{number(int64(limit)), raw(from)}
+	if to != "" {
+		s, params = keysStatement, append(params, raw(to))
+	}
+	err := l.query(ctx, s, params, func(row [][]byte) { keys = append(keys, string(row[0])) })
+	return keys, err
+}
+
 // query sends one statement, behind the transaction's begin if that is due, and hands each of its rows to row, whose values are valid for that
 // call only.
 func (l *link) query(ctx context.Context, s statement, params [][]byte, row func([][]byte)) error {
