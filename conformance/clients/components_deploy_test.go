@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/entrepot/entrepot/conformance/program"
 )
 
 // everywhere are the places of three domains.
@@ -17,7 +19,7 @@ var everywhere = []string{"cloud.staging", "cloud.prod", "core.staging", "core.p
 
 // What is deployed in many domains is stored once: a domain is said of a version, and no folder that it is copied to.
 func TestComponentsAreStoredOnce(t *testing.T) {
-	r := registry(t)
+	r := registry(t, program.Alone("a replica counts what it stores itself at once, and what the others store once an hour"))
 	m := opened(newSession(t), r)
 	m.owns("cloud/dmp")
 	const domains = "cloud, core, ran"

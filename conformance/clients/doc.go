@@ -12,5 +12,7 @@
 // client logs in, is let in where it may go, and says so where it may not.
 //
 // CLIENTS_REGISTRY=host:port points the sessions at a registry that already runs, to tell a client's own trouble from ours.
+// ENTREPOT_TEST_AS_REPLICAS=3 puts three replicas over a bucket and a database behind a proxy in the place of every registry (see package program), and no test
+// knows of it; the few that are about one process say why (program.Alone). It needs PostgreSQL and the S3 server of `make tools` besides.
 // CLIENTS_CONTAINERD=2 runs the nodes on containerd 2 (make tools-extra) instead of the packaged release.
 package clients

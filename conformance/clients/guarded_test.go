@@ -94,7 +94,7 @@ auth:
 `))
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the end of entrepot's log:\n%s", tail(g.program.Log()))
+			t.Logf("the end of entrepot's log:\n%s", g.program.Tail(40))
 		}
 	})
 	g.addr = g.program.Addr

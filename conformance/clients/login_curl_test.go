@@ -17,7 +17,7 @@ func TestCurlLogin(t *testing.T) {
 	s := newSession(t)
 	curl := func(words ...string) (status, body string) {
 		t.Helper()
-		out := s.run("curl", append([]string{"--silent", "--show-error", "--cacert", g.ca, "--write-out", "\n%{http_code}"}, words...)...)
+		out := s.run("curl", append([]string{"--silent", "--show-error", "--location", "--cacert", g.ca, "--write-out", "\n%{http_code}"}, words...)...)
 		i := strings.LastIndexByte(out, '\n')
 		return out[i+1:], out[:i]
 	}

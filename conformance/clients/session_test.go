@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "clients: these tests start container engines, which mount file systems: run them as root (make clients)")
 		os.Exit(1)
 	}
-	code := m.Run()
+	code := program.Run(m)
 	sweep()
 	os.Exit(code)
 }
@@ -44,7 +44,7 @@ func registry(t *testing.T, opts ...program.Option) string {
 	p := program.Start(t, opts...)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the end of entrepot's log:\n%s", tail(p.Log()))
+			t.Logf("the end of entrepot's log:\n%s", p.Tail(40))
 		}
 	})
 	return p.Addr

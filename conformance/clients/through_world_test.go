@@ -5,6 +5,7 @@ package clients
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -30,7 +31,7 @@ func seen(t *testing.T, config string, opts ...program.Option) *program.Program 
 	p := program.Start(t, opts...)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the end of the log of %s:\n%s", p.Addr, tail(p.Log()))
+			t.Logf("the end of the log of %s:\n%s", p.Addr, p.Tail(40))
 		}
 	})
 	return p
@@ -81,12 +82,20 @@ func daemon(t *testing.T, printed string) map[string]any {
 type witness struct {
 	URL, addr string
 	server    *httptest.Server
+	links     *httptest.Server // where it sends those whom the upstream sends to its bucket
 
 	mu    sync.Mutex
 	asked []string // "GET /v2/…" in the order in which they came
 	gave  []string // those that got what they asked for
 	parts int      // how many of them went on from where they stood
 	gate  *gate
+	ways  []way
+}
+
+// way is where in its bucket an upstream has what somebody asked for.
+type way struct {
+	path string
+	to   *url.URL
 }
 
 // gate holds back a blob in the middle.
@@ -118,6 +127,8 @@ func watch(t *testing.T, upstream string) *witness {
 		proxy.ServeHTTP(rw, r)
 	}))
 	w.server.Config.ErrorLog = quiet
+	w.links = httptest.NewServer(http.HandlerFunc(w.leads))
+	w.links.Config.ErrorLog = quiet
 	w.URL, w.addr = w.server.URL, w.server.Listener.Addr().String()
 	t.Cleanup(w.close)
 	return w
@@ -125,8 +136,29 @@ func watch(t *testing.T, upstream string) *witness {
 
 // close ends the witness: nobody answers there any more.
 func (w *witness) close() {
-	w.server.CloseClientConnections()
-	w.server.Close()
+	for _, s := range []*httptest.Server{w.server, w.links} {
+		s.CloseClientConnections()
+		s.Close()
+	}
+}
+
+// leads takes the place of the upstream's bucket. It is another origin than the upstream, as the bucket is.
+func (w *witness) leads(rw http.ResponseWriter, r *http.Request) {
+	var n int
+	w.mu.Lock()
+	if _, err := fmt.Sscanf(r.URL.Path, "/%d", &n); err != nil || n < 0 || n >= len(w.ways) {
+		w.mu.Unlock()
+		http.NotFound(rw, r)
+		return
+	}
+	to := w.ways[n]
+	w.mu.Unlock()
+	proxy := &httputil.ReverseProxy{
+		Rewrite:        func(r *httputil.ProxyRequest) { r.Out.URL, r.Out.Host = to.to, to.to.Host },
+		ModifyResponse: func(res *http.Response) error { w.gives(res, to.path); return nil },
+		ErrorLog:       quiet,
+	}
+	proxy.ServeHTTP(rw, r)
 }
 
 // hold lets only so many bytes of the next large blob pass.
@@ -138,20 +170,34 @@ func (w *witness) hold(after int64) *gate {
 	return g
 }
 
+// answered looks at an answer of the upstream.
 func (w *witness) answered(res *http.Response) error {
+	path := res.Request.URL.Path
+	if to, err := res.Location(); err == nil && res.StatusCode == http.StatusTemporaryRedirect {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		res.Header.Set("Location", fmt.Sprintf("%s/%d", w.links.URL, len(w.ways)))
+		w.ways = append(w.ways, way{path, to})
+		return nil
+	}
+	w.gives(res, path)
+	return nil
+}
+
+// gives notes what the upstream gives, by the path at which it was asked for, and holds it back if it is to be held.
+func (w *witness) gives(res *http.Response, path string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if res.StatusCode == http.StatusOK || res.StatusCode == http.StatusPartialContent {
 		if res.StatusCode == http.StatusPartialContent {
 			w.parts++
 		}
-		w.gave = append(w.gave, res.Request.Method+" "+res.Request.URL.Path)
+		w.gave = append(w.gave, res.Request.Method+" "+path)
 	}
-	if g := w.gate; g != nil && res.Request.Method == http.MethodGet && res.ContentLength > g.after && strings.Contains(res.Request.URL.Path, "/blobs/") {
+	if g := w.gate; g != nil && res.Request.Method == http.MethodGet && res.ContentLength > g.after && strings.Contains(path, "/blobs/") {
 		res.Body = &held{ReadCloser: res.Body, gate: g, ended: res.Request.Context().Done()}
 		w.gate = nil // once: whoever comes back gets the rest
 	}
-	return nil
 }
 
 // held is a body at a gate.

@@ -79,7 +79,7 @@ func (s *stores) replica(t testing.TB, settings string) *program.Program {
 	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte(s.s3.SecretKey+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return program.Start(t, program.In(dir), program.Listen(address(t)), program.Config(s.settings()+settings))
+	return program.Start(t, program.Alone("it is one of the replicas that the test puts together"), program.In(dir), program.Listen(address(t)), program.Config(s.settings()+settings))
 }
 
 // address is one that stays free while a replica is killed and started again: no other test takes ports of that host.

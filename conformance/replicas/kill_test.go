@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/entrepot/entrepot/conformance/spec/wire"
@@ -87,8 +86,7 @@ func (w *writer) image(ctx context.Context) {
 	if !w.blob(ctx, config) || !w.blob(ctx, layer) {
 		return
 	}
-	body := wire.JSON(ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
-		Config: wire.Descriptor(ocispec.MediaTypeImageConfig, config), Layers: []ocispec.Descriptor{wire.Descriptor(ocispec.MediaTypeImageLayer, layer)}})
+	body := wire.JSON(imageOf(config, layer))
 	tag, d := fmt.Sprintf("t%d", w.pushes), digest.FromBytes(body)
 	if !w.manifest(ctx, tag, body) {
 		return
@@ -128,6 +126,7 @@ func (a account) check(t *testing.T, at *wire.Registry) {
 
 // TestKill_one_replica_after_another, again and again, while writers push through all of them: nothing that was answered is lost.
 func TestKill_one_replica_after_another(t *testing.T) {
+	t.Parallel()
 	const kills = 9
 	s := newStores(t)
 	s.direct = true

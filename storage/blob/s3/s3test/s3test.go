@@ -3,8 +3,8 @@
 //	server := s3test.Start(t)
 //	cfg := s3.Config{Bucket: server.Bucket(t), Endpoint: server.Endpoint, PathStyle: true, AccessKey: server.AccessKey, SecretKey: server.SecretKey}
 //
-// `make tools` builds the binary into .cache/tools. Another server can be named by ENTREPOT_S3_SERVER: a binary whose name begins with minio is
-// started as one, all others as versitygw.
+// `make tools` builds the binary into .cache/tools. Another server can be named by ENTREPOT_TEST_S3_SERVER: the path of a binary, or the name of one in
+// .cache/tools, such as the minio that conformance/tools/build minio makes. One whose name begins with minio is started as such, all others as versitygw.
 package s3test
 
 import (
@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -25,10 +26,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// Variable names another server than .cache/tools/versitygw.
-const Variable = "ENTREPOT_S3_SERVER"
+// Variable names another server than versitygw. The program leaves variables with this beginning alone.
+const Variable = "ENTREPOT_TEST_S3_SERVER"
 
 // patience is how long a server may take to start, on a machine that has much else to do.
 const patience = 60 * time.Second
@@ -60,8 +62,12 @@ func Start(t testing.TB) *Server {
 // find returns the path of the server's binary.
 func find(t testing.TB) string {
 	t.Helper()
-	if binary := os.Getenv(Variable); binary != "" {
-		return binary
+	name := os.Getenv(Variable)
+	switch {
+	case name == "":
+		name = "versitygw"
+	case strings.ContainsRune(name, filepath.Separator):
+		return name
 	}
 	dir, err := os.Getwd()
 	if err != nil {
@@ -75,9 +81,9 @@ func find(t testing.TB) string {
 			t.Fatal("the test does not run within the module")
 		}
 	}
-	binary := filepath.Join(dir, ".cache", "tools", "versitygw")
+	binary := filepath.Join(dir, ".cache", "tools", name)
 	if _, err := os.Stat(binary); err != nil {
-		t.Fatalf("no S3 server to test with: %s is missing; run `make tools`, or set %s to a binary", binary, Variable)
+		t.Fatalf("no S3 server to test with: %s is missing; run conformance/tools/build %s, or set %s to a binary", binary, name, Variable)
 	}
 	return binary
 }
@@ -92,11 +98,10 @@ func (s *Server) start(t testing.TB, binary string) bool {
 		"MINIO_ROOT_USER="+s.AccessKey, "MINIO_ROOT_PASSWORD="+s.SecretKey, "MINIO_UPDATE=off", "MINIO_CALLHOME_ENABLE=off", "MINIO_BROWSER=off")
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
+	ended, err := launch(cmd)
+	if err != nil {
 		t.Fatalf("start %s: %v", binary, err)
 	}
-	ended := make(chan struct{})
-	go func() { cmd.Wait(); close(ended) }()
 	t.Cleanup(func() {
 		cmd.Process.Kill() // of what it wrote nothing is wanted any more
 		<-ended
@@ -117,6 +122,25 @@ func (s *Server) start(t testing.TB, binary string) bool {
 			t.Fatalf("%s does not answer within %v", binary, patience)
 		}
 	}
+}
+
+// launch starts cmd; ended is closed when it has ended. It does so on a thread that lives as long: where the system offers it, the server ends with that thread,
+// and so with a test that is killed.
+func launch(cmd *exec.Cmd) (ended chan struct{}, err error) {
+	follow(cmd)
+	ended = make(chan struct{})
+	began := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		began <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+		close(ended)
+	}()
+	return ended, <-began
 }
 
 func command(binary, address, dir string) *exec.Cmd {
@@ -200,4 +224,49 @@ func (s *Server) objects(bucket string) ([]string, error) {
 		keys = append(keys, *m.Key+"?")
 	}
 	return keys, nil
+}
+
+// Remove removes a bucket with all that is in it.
+func (s *Server) Remove(t testing.TB, bucket string) {
+	t.Helper()
+	if err := s.remove(bucket); err != nil {
+		t.Errorf("remove bucket %s: %v", bucket, err)
+	}
+}
+
+func (s *Server) remove(bucket string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	client := s.Client(s.Endpoint)
+	multiparts, err := client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &bucket})
+	if err != nil {
+		return err
+	}
+	for _, m := range multiparts.Uploads {
+		if _, err := client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &bucket, Key: m.Key, UploadId: m.UploadId}); err != nil {
+			return err
+		}
+	}
+	for pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: &bucket}); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return err
+		}
+		var batch types.Delete
+		for _, object := range page.Contents {
+			batch.Objects = append(batch.Objects, types.ObjectIdentifier{Key: object.Key})
+		}
+		if len(batch.Objects) == 0 {
+			break
+		}
+		gone, err := client.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &bucket, Delete: &batch})
+		if err != nil {
+			return err
+		}
+		if len(gone.Errors) > 0 {
+			return fmt.Errorf("delete %s: %s", aws.ToString(gone.Errors[0].Key), aws.ToString(gone.Errors[0].Message))
+		}
+	}
+	_, err = client.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &bucket})
+	return err
 }
