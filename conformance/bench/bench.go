@@ -14,15 +14,16 @@ import (
 
 // options are the flags.
 type options struct {
-	peers   []string
-	run     *regexp.Regexp
-	seconds float64
-	rounds  int
-	json    string
-	pprof   string
-	big     bool
-	tags    int
-	dir     string
+	peers     []string
+	run       *regexp.Regexp
+	seconds   float64
+	rounds    int
+	json      string
+	pprof     string
+	big       bool
+	tags      int
+	manifests int
+	dir       string
 }
 
 // time returns a share of the time that a scenario has for a round.
@@ -58,11 +59,7 @@ func run(ctx context.Context, o *options) error {
 		if !slices.Contains(o.peers, p.name) {
 			continue
 		}
-		if b.bins[p.name], err = p.build(ctx, t); err != nil {
-			return err
-		}
 		b.peers = append(b.peers, p)
-		b.report.Peers[p.name] = p.about
 	}
 	for _, group := range b.groups() {
 		if err := b.measure(ctx, group); err != nil {
@@ -129,7 +126,7 @@ func (b *bench) measure(ctx context.Context, group []*scenario) error {
 			fmt.Fprintf(os.Stderr, "%s: %v\n", p.name, err)
 			continue
 		}
-		defer s.stop()
+		defer s.close()
 		sites[p] = s
 		fmt.Fprintf(os.Stderr, "%s: filled with %s in %s\n", p.name, st.name, time.Since(begin).Round(time.Millisecond))
 	}
@@ -172,7 +169,7 @@ func (b *bench) measure(ctx context.Context, group []*scenario) error {
 			marks = sc.marks(b.opt)
 		}
 		r.close(marks)
-		r.print(os.Stdout, b.names())
+		r.print(os.Stdout, b.names(sc))
 		b.report.Scenarios = append(b.report.Scenarios, r)
 	}
 	return nil
@@ -187,24 +184,39 @@ func (b *bench) open(ctx context.Context, p *peer, dir string, group []*scenario
 			return nil, err
 		}
 	}
+	if b.bins[p.name] == "" {
+		bin, err := p.build(ctx, b.tree)
+		if err != nil {
+			return nil, err
+		}
+		b.bins[p.name], b.report.Peers[p.name] = bin, p.about
+	}
 	srv, err := startServer(ctx, p, b.bins[p.name], dir, trace)
 	if err != nil {
 		return nil, err
 	}
 	s, err := newSite(ctx, b.opt, srv, group[0].stock)
 	if err != nil {
-		srv.stop()
+		srv.close()
 		return nil, err
 	}
 	return s, nil
 }
 
 // takes says whether a peer takes part.
-func (sc *scenario) takes(p *peer) bool { return sc.peers == nil || slices.Contains(sc.peers, p.name) }
+func (sc *scenario) takes(p *peer) bool {
+	if sc.peers == nil {
+		return slices.Contains(everybody, p.name)
+	}
+	return slices.Contains(sc.peers, p.name)
+}
 
-func (b *bench) names() (names []string) {
+// names are those of the peers that a scenario's table has.
+func (b *bench) names(sc *scenario) (names []string) {
 	for _, p := range b.peers {
-		names = append(names, p.name)
+		if sc.takes(p) {
+			names = append(names, p.name)
+		}
 	}
 	return names
 }

@@ -57,6 +57,10 @@ func (l load) run(ctx context.Context, s *server) (measure, error) {
 	if err != nil {
 		return nil, err
 	}
+	var below0 time.Duration
+	if s.ground != nil {
+		below0 = s.ground.cpu()
+	}
 	self0 := cpuOfSelf()
 	took, err := l.pass(ctx, workers)
 	if err != nil {
@@ -68,6 +72,10 @@ func (l load) run(ctx context.Context, s *server) (measure, error) {
 		return nil, err
 	}
 	m := measure{}
+	var below time.Duration
+	if s.ground != nil {
+		below = s.ground.cpu() - below0
+	}
 	if m[rss], err = memoryOf(s.pid, "VmRSS"); err != nil {
 		return nil, err
 	}
@@ -84,6 +92,9 @@ func (l load) run(ctx context.Context, s *server) (measure, error) {
 	m[rate] = n / took.Seconds()
 	m[cpu] = micros(cpu1-cpu0) / n
 	m[generator] = micros(self1-self0) / n
+	if s.ground != nil {
+		m[cpuBelow] = micros(below) / n
+	}
 	m[p50], m[p99] = micros(percentile(all, 0.5)), micros(percentile(all, 0.99))
 	if l.bytes {
 		m[throughput] = float64(moved) / mib / took.Seconds()

@@ -27,6 +27,15 @@
 // the same image of 200 MiB, each three layers at once. The base is one client that pulls it straight from there; through-cold-1g has
 // all that comes from there share 1 Gbit/s, as over a line, for without that the base is how fast memory is copied.
 //
+// Scenarios that begin with shared-, and sweep-s3, are about this registry as one of several replicas has it: the peer postgres is this tree with its index in a
+// PostgreSQL server, which syncs, and content in an S3 server (versitygw; make tools). Both are started for the run. Whoever looks only at these says
+//
+//	go run ./conformance/bench -run '^shared-' -rounds 5
+//	go run ./conformance/bench -run '^sweep'
+//	go run ./conformance/bench -run '^(start|work)-large$' -manifests 100000
+//
+// The database's CPU is that of all its processes. A large index is filled below the server, row by row as the registry's own code writes them for one image.
+//
 // The others are built from conformance/bench/peers, a module of its own, and kept in .cache/bench of the tree.
 //
 // # Figures
@@ -92,6 +101,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.pprof, "pprof", "", "write CPU profiles of this registry's last rounds to this `folder`, if it serves /debug/pprof")
 	f.BoolVar(&o.big, "big", false, "include the scenarios that pass 1 GiB")
 	f.IntVar(&o.tags, "tags", 10_000, "how many `tags` are many")
+	f.IntVar(&o.manifests, "manifests", 1_000_000, "how many `manifests` a large index holds")
 	f.StringVar(&o.dir, "dir", "", "`folder` for the servers' data, instead of the system's temporary one")
 	list := f.Bool("list", false, "print the names of the scenarios and end")
 	if err := f.Parse(args); err != nil {

@@ -34,6 +34,18 @@ const (
 	syncFirst  metric = "syncs_first_push"
 	syncNext   metric = "syncs_next_push"
 
+	cpuBelow metric = "database_cpu_us_per_op"
+	rowBytes metric = "index_bytes_per_manifest"
+	ready    metric = "start_ready_us"
+	swept    metric = "blobs_swept_per_second"
+	letGo    metric = "seconds_to_let_go"
+	deleted  metric = "seconds_to_delete"
+	collect  metric = "seconds_to_collect"
+	backup   metric = "seconds_to_back_up"
+	verify   metric = "seconds_to_verify"
+
+	backupBytes metric = "backup_bytes_per_manifest"
+
 	rateWithout metric = "ops_per_second_without"
 	cpuWithout  metric = "server_cpu_us_per_op_without"
 	p99Without  metric = "p99_us_without"
@@ -61,6 +73,7 @@ var shown = []struct {
 	{rate, "operations/s", number},
 	{throughput, "MiB/s", number},
 	{cpu, "server CPU per operation", span},
+	{cpuBelow, "database CPU per operation", span},
 	{p50, "latency p50", span},
 	{p99, "latency p99", span},
 	{rateWithout, "operations/s, without", number},
@@ -74,6 +87,15 @@ var shown = []struct {
 	{lost, "lost", number},
 	{cold, "start, cold files", span},
 	{warm, "start, warm files", span},
+	{ready, "start until /readyz, warm files", span},
+	{rowBytes, "index, bytes a manifest", number},
+	{swept, "blobs swept/s", number},
+	{letGo, "s until all were let go", number},
+	{deleted, "s until all were deleted", number},
+	{collect, "gc run, s", number},
+	{backup, "backup, s", number},
+	{backupBytes, "backup, bytes a manifest", number},
+	{verify, "verify, s", number},
 	{files, "files and folders on disk", number},
 	{rssStart, "server RSS at start, MiB", number},
 	{rss, "server RSS, MiB", number},

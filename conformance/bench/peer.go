@@ -17,6 +17,7 @@ const (
 	ours         = "entrepot"
 	distribution = "distribution"
 	ceiling      = "ceiling"
+	overPostgres = "postgres"
 )
 
 // peer is a registry that can be built and started.
@@ -29,21 +30,15 @@ type peer struct {
 	build func(ctx context.Context, t *tree) (binary string, err error)
 	// command returns the arguments that serve at addr from dir, and variables for the environment.
 	command func(dir, addr string) (args, env []string, err error)
+	stand   func(dir string) (*ground, error) // starts what the server stands on, where that is more than its folder
 }
 
 var peers = []*peer{
 	{
-		name: ours, about: "this tree", ready: "/readyz", disk: true,
-		build: func(ctx context.Context, t *tree) (string, error) {
-			if bin := os.Getenv("ENTREPOT_BIN"); bin != "" {
-				return filepath.Abs(bin)
-			}
-			bin := filepath.Join(t.temp, "entrepot")
-			return bin, goBuild(ctx, t.root, bin, "./cmd/entrepot")
-		},
-		command: func(_, addr string) ([]string, []string, error) {
-			return []string{"serve"}, []string{"ENTREPOT_LISTEN=" + addr}, nil
-		},
+		name: ours, about: "this tree", ready: "/readyz", disk: true, build: buildOurs, command: serveOurs,
+	},
+	{
+		name: overPostgres, about: "this tree, the index in PostgreSQL and content in S3", ready: "/readyz", disk: true, build: buildOurs, command: serveOurs, stand: onServers,
 	},
 	{
 		name: distribution, about: "distribution 3.1.2, filesystem", ready: "/v2/", disk: true,
@@ -65,6 +60,22 @@ var peers = []*peer{
 			return []string{"registry", "serve", "--address", addr}, nil, nil
 		},
 	},
+}
+
+// buildOurs builds this tree once for all peers that are made of it.
+func buildOurs(ctx context.Context, t *tree) (string, error) {
+	if bin := os.Getenv("ENTREPOT_BIN"); bin != "" {
+		return filepath.Abs(bin)
+	}
+	bin := filepath.Join(t.temp, "entrepot")
+	if _, err := os.Stat(bin); err == nil {
+		return bin, nil
+	}
+	return bin, goBuild(ctx, t.root, bin, "./cmd/entrepot")
+}
+
+func serveOurs(_, addr string) ([]string, []string, error) {
+	return []string{"serve"}, []string{"ENTREPOT_LISTEN=" + addr}, nil
 }
 
 // distributionConfig is what distribution ships as its example, without authentication and the port for debugging, and quiet: its

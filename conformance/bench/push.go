@@ -38,6 +38,12 @@ func (c *conn) push(repo string, b blob, chunk int64) error {
 	return err
 }
 
+// pushAtOnce pushes a blob by a single POST.
+func (c *conn) pushAtOnce(repo string, b blob) error {
+	_, err := c.with(201, b, 0, b.size, "POST", withDigest("/v2/"+repo+"/blobs/uploads/", b.digest))
+	return err
+}
+
 // with sends a request whose body is a part of a blob.
 func (c *conn) with(status int, b blob, from, to int64, method, target string, headers ...string) (*response, error) {
 	headers = append(headers, "Content-Type: application/octet-stream", "Content-Length: "+strconv.FormatInt(to-from, 10))

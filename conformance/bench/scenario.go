@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ type scenario struct {
 	title func(o *options) string
 	stock *stock
 	big   bool     // passes 1 GiB, and is left out unless asked for
-	peers []string // who takes part; nil is all
+	peers []string // who takes part; nil is everybody
 	trace bool     // the server runs under strace, and one round is enough
 	run   func(ctx context.Context, s *site) (measure, error)
 	marks func(o *options) []mark
@@ -22,10 +23,14 @@ type scenario struct {
 // errAbsent says that a peer has nothing that a scenario could measure.
 var errAbsent = errors.New("has no such API")
 
-var keepers = []string{ours, distribution}
+var (
+	everybody = []string{ours, distribution, ceiling}
+	keepers   = []string{ours, distribution}
+	bases     = []string{ours, overPostgres}
+)
 
 // scenarios are run in this order, but those that share a stock one after the other; what changes the stock comes last.
-var scenarios = slices.Concat(contentScenarios, authScenarios, throughScenarios)
+var scenarios = slices.Concat(contentScenarios, authScenarios, throughScenarios, sharedScenarios, growthScenarios)
 
 // contentScenarios are about content and names, and need nobody to say who it is.
 var contentScenarios = []*scenario{
@@ -153,6 +158,7 @@ type mark struct {
 	least  bool
 	limit  float64
 	peer   string
+	who    string // whose figure it is about; empty: ours
 }
 
 func atMost(m metric, limit float64) mark  { return mark{metric: m, limit: limit} }
@@ -161,20 +167,26 @@ func atLeast(m metric, limit float64) mark { return mark{metric: m, limit: limit
 // of makes the limit a multiple of a peer's figure.
 func (m mark) of(peer string) mark { m.peer = peer; return m }
 
+// on makes the mark one of another peer, instead of ours.
+func (m mark) on(peer string) mark { m.who = peer; return m }
+
 func (m mark) String() string {
-	sign := "≤"
+	sign, what := "≤", m.metric.label()
 	if m.least {
 		sign = "≥"
 	}
-	if m.peer != "" {
-		return fmt.Sprintf("%s %s %s × %s's", m.metric.label(), sign, number(m.limit), m.peer)
+	if m.who != "" {
+		what = m.who + "'s " + what
 	}
-	return fmt.Sprintf("%s %s %s", m.metric.label(), sign, m.metric.show(m.limit))
+	if m.peer != "" {
+		return fmt.Sprintf("%s %s %s × %s's", what, sign, number(m.limit), m.peer)
+	}
+	return fmt.Sprintf("%s %s %s", what, sign, m.metric.show(m.limit))
 }
 
 // judge returns "met", "missed" or, where a figure is wanting, "—".
 func (m mark) judge(figures map[string]measure) string {
-	got, ok := figures[ours][m.metric]
+	got, ok := figures[cmp.Or(m.who, ours)][m.metric]
 	limit := m.limit
 	if m.peer != "" {
 		base, found := figures[m.peer][m.metric]

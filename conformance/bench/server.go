@@ -22,6 +22,8 @@ type server struct {
 	addr string
 	pid  int // of the registry, not of what it runs under
 
+	ground *ground // nil: nothing but the folder
+
 	trace string // strace writes here when the registry runs under it
 	cmd   *exec.Cmd
 	end   chan struct{}
@@ -38,8 +40,26 @@ func startServer(ctx context.Context, p *peer, bin, dir, trace string) (*server,
 	}
 	s := &server{peer: p, bin: bin, dir: dir, addr: l.Addr().String(), trace: trace}
 	l.Close()
-	_, err = s.start(ctx, p.ready)
-	return s, err
+	if p.stand != nil {
+		if s.ground, err = p.stand(dir); err != nil {
+			s.ground = nil
+			return nil, fmt.Errorf("start what %s stands on: %w", p.name, err)
+		}
+	}
+	if _, err = s.start(ctx, p.ready); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// close ends the server, and what it stands on.
+func (s *server) close() {
+	s.stop()
+	if s.ground != nil {
+		s.ground.end()
+		s.ground = nil
+	}
 }
 
 // start starts the server and returns how long it took until a GET of target was answered with 200.
@@ -47,6 +67,9 @@ func (s *server) start(ctx context.Context, target string) (time.Duration, error
 	args, env, err := s.peer.command(s.dir, s.addr)
 	if err != nil {
 		return 0, err
+	}
+	if s.ground != nil {
+		env = append(env, s.ground.env...)
 	}
 	args = append([]string{s.bin}, args...)
 	if s.trace != "" {

@@ -19,6 +19,8 @@ type site struct {
 	tokens   func(ctx context.Context, n int) ([]string, error) // makes tokens to read repo, where the server wants them
 	attempts atomic.Int64                                       // to log in with a password
 
+	loose int // blobs that no manifest is to name
+
 	far  *far     // what is pulled through
 	near farImage // an image of the same size that was pushed here, where the server takes pushes beside
 }

@@ -30,7 +30,11 @@ func (s *site) starts(ctx context.Context) (measure, error) {
 func (s *site) restarts(ctx context.Context, target string) (measure, error) {
 	m := measure{}
 	s.stop()
-	if err := evict(filepath.Join(s.dir, "data"), s.bin); err != nil {
+	forget := []string{s.bin}
+	if data := filepath.Join(s.dir, "data"); s.ground == nil {
+		forget = append(forget, data)
+	}
+	if err := evict(forget...); err != nil {
 		return nil, err
 	}
 	took, err := s.start(ctx, target)
