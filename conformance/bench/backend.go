@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/entrepot/entrepot/storage/blob/s3/s3test"
+	"github.com/entrepot/entrepot/storage/kv"
 	"github.com/entrepot/entrepot/storage/kv/postgres"
 	"github.com/entrepot/entrepot/storage/kv/postgres/postgrestest"
 )
@@ -20,7 +21,42 @@ type ground struct {
 	env      []string     // how this registry is told of it
 	database string       // its URL
 	pids     func() []int // the database's processes
+	exec     func(sql string) error
 	end      func()
+}
+
+const (
+	settleRest = 75 * time.Second // in which the journal of the filling is saved
+	settleWait = 3 * time.Minute  // how long a registry may have things to do after it was filled
+)
+
+// settle waits until the registry has nothing left to do after it was filled, and has the database do what it does by itself within minutes: vacuum.
+func (g *ground) settle(ctx context.Context) error {
+	select {
+	case <-time.After(settleRest):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	db, err := g.openDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	for end := time.Now().Add(settleWait); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+		busy := false
+		from, to := kv.Prefix("settle/")
+		for _, err := range db.Scan(ctx, from, to) {
+			if err != nil {
+				return err
+			}
+			busy = true
+			break
+		}
+		if !busy {
+			return g.exec("vacuum analyze")
+		}
+	}
+	return fmt.Errorf("the registry is still busy with what it was filled with after %s", settleWait)
 }
 
 // cpu is the processor time that the database's processes have taken. One that has ended is not counted: connections last longer than a round.
@@ -42,6 +78,7 @@ func onServers(dir string) (*ground, error) {
 	err := h.try(func() {
 		server := postgrestest.Start(h, "max_wal_size=4GB") // checkpoints are no part of what is measured
 		g.database = server.Database(h)
+		g.exec = func(sql string) error { return h.try(func() { server.Exec(h, g.database, sql) }) }
 		g.pids = func() []int { return postgresAt(server.Addr()) }
 		s3 := s3test.Start(h)
 		g.env = []string{"ENTREPOT_INDEX_POSTGRES_URL=" + g.database, "ENTREPOT_STORAGE_S3_BUCKET=" + s3.Bucket(h), "ENTREPOT_STORAGE_S3_ENDPOINT=" + s3.Endpoint,

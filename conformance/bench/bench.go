@@ -117,6 +117,9 @@ func (b *bench) measure(ctx context.Context, group []*scenario) error {
 		}
 		begin := time.Now()
 		s, err := b.open(ctx, p, filepath.Join(dir, p.name), group)
+		if err == nil && s.ground != nil {
+			err = s.ground.settle(ctx)
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
