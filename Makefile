@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: backends bench build clean clients fuzz lint oidc oracle run test tools tools-extra vuln
+.PHONY: backends bench build clean clients fuzz lint minio oidc oracle replicas run test tools tools-extra vuln
 
 FUZZTIME  ?= 10s
 # More flags for go test: make test TESTFLAGS=-v
@@ -27,8 +27,17 @@ clients: tools
 
 # backends: S3 and PostgreSQL, with servers that the tests start; says what is missing and how to install it.
 backends: tools
-	go test -tags backends -count=1 $(TESTFLAGS) ./storage/blob/s3/... ./storage/kv/postgres/... ./registry/transfer ./artifacts ./conformance/replicas/...
-	go test -tags backends -count=1 $(TESTFLAGS) -run 'TestPeers_.*bucket' ./cmd/entrepot
+	go test -tags backends -count=1 $(TESTFLAGS) ./storage/blob/s3/... ./storage/kv/postgres/... ./registry/transfer ./registry/importer ./artifacts ./conformance/program ./conformance/replicas/...
+	go test -tags backends -count=1 $(TESTFLAGS) -run 'TestPeers_.*bucket|TestImport|TestRestore_from' ./cmd/entrepot
+
+# replicas: the real clients again, each registry being three replicas over a bucket and a database, as root.
+replicas: tools
+	ENTREPOT_TEST_AS_REPLICAS=3 go test -tags clients -count=1 -timeout 25m $(TESTFLAGS) ./conformance/clients/...
+
+# minio: the S3 driver against a second server, which takes long to build.
+minio:
+	@conformance/tools/build minio
+	ENTREPOT_TEST_S3_SERVER=minio go test -tags backends -count=1 $(TESTFLAGS) ./storage/blob/s3/...
 
 # tools: the pinned clients and checkers, in .cache/tools.
 tools:
@@ -58,8 +67,8 @@ lint:
 	.cache/tools/staticcheck ./...
 	go vet -tags clients ./conformance/... ./auth/ldap ./artifacts/document ./artifacts/deb ./artifacts/suite ./artifacts/apt
 	.cache/tools/staticcheck -tags clients ./conformance/... ./auth/ldap ./artifacts/document ./artifacts/deb ./artifacts/suite ./artifacts/apt
-	go vet -tags backends ./storage/... ./registry/transfer ./artifacts ./cmd/entrepot ./conformance/replicas/...
-	.cache/tools/staticcheck -tags backends ./storage/... ./registry/transfer ./artifacts ./cmd/entrepot ./conformance/replicas/...
+	go vet -tags backends ./storage/... ./registry/... ./artifacts ./cmd/entrepot ./conformance/program ./conformance/replicas/...
+	.cache/tools/staticcheck -tags backends ./storage/... ./registry/... ./artifacts ./cmd/entrepot ./conformance/program ./conformance/replicas/...
 
 # vuln: known vulnerabilities in what the program calls; needs the network for the database.
 vuln:

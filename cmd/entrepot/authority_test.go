@@ -180,18 +180,20 @@ func TestAuthority_misses_no_change(t *testing.T) {
 	t.Error("in ten seconds not yet: alice may push")
 }
 
-// TestReadme_configuration: what the README says to write can be written.
+// TestReadme_configuration: what the README and the manuals say to write can be written.
 func TestReadme_configuration(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(readme, -1)
-	if len(blocks) == 0 {
-		t.Fatal("no configuration was found in README.md")
-	}
-	for _, block := range blocks {
-		authorityOf(t, kv.NewMemory(), string(block[1]))
+	for _, path := range []string{"../../README.md", "../../docs/operations.md"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+		if len(blocks) == 0 {
+			t.Errorf("no configuration was found in %s", path)
+		}
+		for _, block := range blocks {
+			authorityOf(t, kv.NewMemory(), string(block[1]))
+		}
 	}
 }
 
