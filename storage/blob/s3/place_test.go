@@ -86,7 +86,7 @@ func TestPlace_with_faults_of_each_request(t *testing.T) {
 		content := noise(13, size)
 		d := digest.FromBytes(content)
 		for _, what := range []fault{slowDown, reset, lost} {
-			for n, requests := 1, 1; n <= requests; n++ {
+			for n, requests := 0, 0; n <= requests; n++ { // at first without a fault, to see how many requests there are
 				cfg := configFor(server, server.Bucket(t))
 				direct := open(t, cfg)
 				p := newProxy(t, server)
@@ -99,7 +99,7 @@ func TestPlace_with_faults_of_each_request(t *testing.T) {
 					return none
 				})
 				_, err := s.Place(ctx, d, bytes.NewReader(content))
-				requests = p.with(nil)
+				requests = max(requests, p.with(nil))
 				where := fmt.Sprintf("%d bytes, %s of request %d", size, what, n)
 				if err != nil {
 					requireUnavailable(t, where, err)
