@@ -37,18 +37,7 @@ it. They are set in its configuration, below quotas:. A push by which one would 
 		if err != nil {
 			return explainAll(err, "list quotas of %s", server)
 		}
-		if output != asTable {
-			return a.printAs(output, items)
-		}
-		all, err := entries[registry.QuotaState](items)
-		if err != nil {
-			return err
-		}
-		rows := [][]string{{"PATH", "BYTES", "MANIFESTS", "TAGS", "REPOSITORIES"}}
-		for _, s := range all {
-			rows = append(rows, quotaRow(s))
-		}
-		return a.listed(rows)
+		return printItems(a, output, items, false, []string{"PATH", "BYTES", "MANIFESTS", "TAGS", "REPOSITORIES"}, quotaRow)
 	}
 	formatFlag(cmd, &output)
 	return cmd
