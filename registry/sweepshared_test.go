@@ -325,42 +325,36 @@ func (s *shared) call(what, fate string, n int, do func(m *Registry) error, then
 	m.life.until(n, fate)
 	c := &standing{what: what, by: m, ended: make(chan error, 1), then: then}
 	go func() { c.ended <- do(m.Registry) }()
-	select {
-	case <-m.life.stands:
-		s.tally["stood"]++
-		if len(s.stand) == 0 {
-			s.stood = 0
-		}
-		s.replace(m)
-		s.stand = append(s.stand, c)
-		if len(s.all) == 0 {
-			s.all = append(s.all, s.open())
-		}
-		return
-	case err := <-s.end(c, m.life.stands):
+	stood, err := s.end(c, m.life.stands)
+	if !stood {
 		s.over(c, err)
+		return
+	}
+	s.tally["stood"]++
+	if len(s.stand) == 0 {
+		s.stood = 0
+	}
+	s.replace(m)
+	s.stand = append(s.stand, c)
+	if len(s.all) == 0 {
+		s.all = append(s.all, s.open())
 	}
 }
 
-// end waits for a call. What dies in the hands of a dead registry is deleted by another one meanwhile: the call may wait for that.
-func (s *shared) end(c *standing, stands <-chan struct{}) chan error {
-	ended := make(chan error, 1)
-	go func() {
-		for {
-			select {
-			case err := <-c.ended:
-				ended <- err
-				return
-			case <-stands:
-				return
-			case <-time.After(70 * time.Millisecond):
-				s.clock.advance(s.all[0].claimFor() + time.Second)
-				helper := s.open()
-				_, _ = helper.Reap(context.Background())
-			}
+// end waits until a call has come to its end, or stands. What dies in the hands of a dead registry is deleted by another one meanwhile: the call may wait for that.
+func (s *shared) end(c *standing, stands <-chan struct{}) (stood bool, err error) {
+	for {
+		select {
+		case err := <-c.ended:
+			return false, err
+		case <-stands:
+			return true, nil
+		case <-time.After(70 * time.Millisecond):
+			helper := s.open()
+			s.clock.advance(helper.claimFor() + time.Second)
+			_, _ = helper.Reap(context.Background())
 		}
-	}()
-	return ended
+	}
 }
 
 // over is the end of a call.
@@ -389,7 +383,7 @@ func (s *shared) resume(i int, dies bool) {
 		c.by.life.die()
 	}
 	close(c.by.life.goes)
-	err := <-s.end(c, nil)
+	_, err := s.end(c, nil)
 	s.all = append(s.all, c.by)
 	s.over(c, err)
 }
