@@ -199,6 +199,9 @@ func (d *Door) handler(route Route, access Access) http.Handler {
 		if err != nil || !quick(r, out) {
 			d.conclude(out, r, c, route, access.Action, err, began)
 		}
+		if err != nil {
+			linger(w, r)
+		}
 	})
 }
 

@@ -106,7 +106,11 @@ func writeError(w http.ResponseWriter, r *http.Request, form Form, id string, ou
 	h.Set("Content-Type", mediaType)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Request-Id", id)
+	body = append(body, '\n')
 	h.Del("Content-Length")
+	if r.Method != http.MethodHead {
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+	}
 	h.Del("Docker-Content-Digest")
 	h.Del("Etag")
 	switch out.Status {
@@ -117,7 +121,7 @@ func writeError(w http.ResponseWriter, r *http.Request, form Form, id string, ou
 	}
 	w.WriteHeader(out.Status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(append(body, '\n'))
+		_, _ = w.Write(body)
 	}
 }
 
