@@ -97,7 +97,8 @@ func (q quotas) over(repo string) (paths []string) {
 // used is the row of a quota: what is used of it, as far as that was counted.
 type used struct {
 	Usage
-	counted bool // false: only what has changed since counting began
+	counted bool  // false: only what has changed since counting began
+	counts  int64 // how often it was counted anew
 }
 
 func (u used) row() []byte {
@@ -105,7 +106,8 @@ func (u used) row() []byte {
 	for _, d := range dimensions {
 		b = append(strconv.AppendInt(b, *d.of(&u.Usage), 10), '\t')
 	}
-	return strconv.AppendBool(b, u.counted)
+	b = append(strconv.AppendBool(b, u.counted), '\t')
+	return strconv.AppendInt(b, u.counts, 10)
 }
 
 func parseUsed(row []byte) (u used, err error) {
@@ -116,6 +118,10 @@ func parseUsed(row []byte) (u used, err error) {
 		}
 	}
 	u.counted = f[len(dimensions)] == "true"
+	u.counts, err = strconv.ParseInt(f[len(dimensions)+1], 10, 64)
+	if err != nil {
+		return u, errRow
+	}
 	return u, nil
 }
 

@@ -440,6 +440,48 @@ func TestQuota_of_many_at_once(t *testing.T) {
 	}
 }
 
+// TestRecount_by_several_at_once: what one has corrected is not corrected again by another that began to count before.
+func TestRecount_by_several_at_once(t *testing.T) {
+	index, blobs := &countedBeside{Memory: kv.NewMemory()}, blob.NewMemory()
+	at := func(all ...Quota) *Registry {
+		return open(t, func(c *Config) { c.Index, c.Blobs, c.Quotas = index, blobs, all })
+	}
+	mustPush(t, at(), "a", octets("1", 300))
+	first, second := at(Quota{Path: "a"}), at(Quota{Path: "a"})
+	index.then = func() {
+		if err := second.Recount(t.Context()); err != nil {
+			t.Error(err)
+		}
+		mustPush(t, second, "a", octets("2", 40))
+	}
+	if err := first.Recount(t.Context()); err != nil || index.then != nil {
+		t.Fatal(err, "or nothing happened beside it")
+	}
+	wantUsage(t, first, "a", Usage{Bytes: 340})
+	mustPush(t, at(), "a", octets("3", 7))
+	for range 2 {
+		if err := first.Recount(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wantUsage(t, second, "a", Usage{Bytes: 347})
+	}
+}
+
+// countedBeside lets something happen once after a snapshot was looked at.
+type countedBeside struct {
+	*kv.Memory
+	then func()
+}
+
+func (c *countedBeside) Snapshot(ctx context.Context, fn func(kv.View) error) error {
+	err := c.Memory.Snapshot(ctx, fn)
+	if then := c.then; then != nil {
+		c.then = nil
+		then()
+	}
+	return err
+}
+
 // BenchmarkQuota shows what a push costs more under quotas, and how fast everything is counted anew.
 func BenchmarkQuota(b *testing.B) {
 	for name, all := range map[string][]Quota{"none": nil, "elsewhere": {{Path: "b"}}, "one": {{Path: "a"}}, "three": {{Path: "a"}, {Path: "a/x"}, {Path: Everywhere}}} {

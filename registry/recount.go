@@ -34,7 +34,8 @@ func (r *Registry) runQuotas(ctx context.Context) {
 }
 
 // Recount counts anew what is used of each quota, while pushes go on: what is counted is the index at one moment, and the difference to what its rows say at that moment
-// is what they are corrected by. Rows of quotas that are no more go. It takes an index that can be seen at one moment.
+// is what they are corrected by, unless another registry has corrected them meanwhile. Rows of quotas that are no more go. It takes an index that can be seen at one
+// moment.
 func (r *Registry) Recount(ctx context.Context) error {
 	if len(r.quotas) == 0 {
 		return nil
@@ -46,7 +47,7 @@ func (r *Registry) Recount(ctx context.Context) error {
 	if err := r.beginCount(ctx); err != nil {
 		return fmt.Errorf("begin to count: %w", err)
 	}
-	differ := map[string]Usage{}
+	differ, counts := map[string]Usage{}, map[string]int64{}
 	err := power.Snapshot(ctx, func(view kv.View) error {
 		counted, err := r.count(ctx, view)
 		if err != nil {
@@ -61,7 +62,7 @@ func (r *Registry) Recount(ctx context.Context) error {
 			for _, d := range dimensions {
 				*d.of(&by) -= *d.of(&u.Usage)
 			}
-			differ[path] = by
+			differ[path], counts[path] = by, u.counts
 		}
 		return nil
 	})
@@ -74,11 +75,11 @@ func (r *Registry) Recount(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if !found || u.counted && by == (Usage{}) {
+			if !found || u.counts != counts[path] || u.counted && by == (Usage{}) {
 				continue
 			}
 			u.add(by)
-			u.counted = true
+			u.counted, u.counts = true, u.counts+1
 			tx.Put(keyQuota(path), u.row())
 		}
 		return nil
