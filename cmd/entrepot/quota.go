@@ -18,7 +18,7 @@ func quotaVerb(a *app) *cobra.Command {
 		Short: "See what repositories may hold together, and what they do",
 		Long: `See what repositories may hold together, and what they do.
 
-With a path, the quotas that it comes under; whoever may pull from there may see them. Without one, all quotas of the server, which takes the right to manage
+With a path, the quotas that it comes under; whoever may push there may see them. Without one, all quotas of the server, which takes the right to manage
 it. They are set in its configuration, below quotas:. A push by which one would be exceeded is refused.`,
 		Example: "  entrepot quota\n  entrepot quota cloud/dmp\n  entrepot quota registry.example.com/cloud/dmp -o json",
 		Args:    takes(0, 1),

@@ -15,7 +15,7 @@ var manageRows = []row{
 		return request{"POST", "/api/v1/backups", wire.JSON(map[string]any{"to": "elsewhere"}), []string{"Content-Type", "application/json"}}
 	}},
 	{route: "quotas", method: "GET", do: "manage", there: 200, make: plain("GET", "/api/v1/quotas")},
-	{route: "quotas-over", method: "GET", do: "pull", in: everywhere, there: 200, new: 200, make: in("GET", "/api/v1/quotas/{repo}")},
+	{route: "quotas-over", method: "GET", do: "push", in: everywhere, there: 200, new: 200, make: in("GET", "/api/v1/quotas/{repo}")},
 	{route: "scrub", method: "GET", do: "manage", there: 200, make: plain("GET", "/api/v1/scrub")},
 	{route: "scrub-runs", method: "POST", do: "manage", there: 200, make: running("scrub", map[string]any{})},
 	{route: "gc-plan", method: "GET", do: "manage", there: 200, make: plain("GET", "/api/v1/gc/plan")},

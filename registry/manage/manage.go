@@ -11,7 +11,7 @@
 //
 // The promises:
 //
-//   - Everything here takes the right to manage the registry ([auth.Manage]), which admins have; but whoever may pull from a path may see the quotas that it comes under.
+//   - Everything here takes the right to manage the registry ([auth.Manage]), which admins have; but whoever may push to a path may see the quotas that it comes under.
 //   - Lists are {"items": […], "next": "…"}: next is given back as ?after=, and the Link header has the whole address (RFC 8288).
 //   - What takes long is answered at once, with a line of JSON for each step (application/x-ndjson): {"progress": …} about twice a second while it runs, and
 //     {"result": …} at its end. An answer that ends without a result is not whole. A client that leaves stops nothing.

@@ -13,14 +13,14 @@ func (m *manage) quotaRows() []row {
 	return []row{{"quotas", "/quotas", map[string]method{http.MethodGet: {m.quotas, paging}}}}
 }
 
-// quotaRoute is the part of the table for those who want to know how much room they have: whoever may pull from a path may see the quotas that it comes under.
+// quotaRoute is the part of the table for those who want to know how much room they have: whoever may push to a path may see the quotas that it comes under.
 func (m *manage) quotaRoute() door.Route {
 	match := func(path string) (on, last string, ok bool) {
 		on, ok = strings.CutPrefix(path, base+"/quotas/")
 		return on, "", ok && on != ""
 	}
 	return door.Route{Name: "quotas-over", Match: match, Methods: map[string]door.Access{
-		http.MethodGet: {Action: auth.Pull, Serve: method{m.quotasOver, paging}.checked},
+		http.MethodGet: {Action: auth.Push, Serve: method{m.quotasOver, paging}.checked},
 	}, Errors: door.Problem}
 }
 

@@ -21,7 +21,7 @@ func TestQuotas(t *testing.T) {
 	h.serve(Config{Registry: h.reg, Stopping: h.stopping})
 	const everything, team = `{"path":"**","max":{"bytes":0,"manifests":0,"tags":7,"repositories":0},"used":{"bytes":0,"manifests":0,"tags":0,"repositories":0},"counted":false}`,
 		`{"path":"team","max":{"bytes":1000,"manifests":0,"tags":0,"repositories":0},"used":{"bytes":0,"manifests":0,"tags":0,"repositories":0},"counted":false}`
-	status, _, body := h.do("reader", http.MethodGet, "/api/v1/quotas/team/app", "")
+	status, _, body := h.do("developer", http.MethodGet, "/api/v1/quotas/team/app", "")
 	if want := `{"items":[` + everything + "," + team + "]}\n"; status != http.StatusOK || string(body) != want {
 		t.Errorf("over team/app: %d %s; want %s", status, body, want)
 	}
