@@ -199,7 +199,7 @@ func (d *Door) handler(route Route, access Access) http.Handler {
 		if err != nil || !quick(r, out) {
 			d.conclude(out, r, c, route, access.Action, err, began)
 		}
-		if err != nil {
+		if err != nil && out.status != http.StatusRequestTimeout { // from whom nothing came any more
 			linger(w, r)
 		}
 	})

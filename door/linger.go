@@ -8,6 +8,7 @@ import (
 
 const (
 	lingerTime  = 3 * time.Second
+	lingerIdle  = time.Second // who sends nothing for so long has stopped
 	lingerBytes = 64 << 20
 	lingerLeast = 256 << 10 // net/http itself reads what is shorter
 )
@@ -19,11 +20,21 @@ func linger(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	conn := http.NewResponseController(w)
-	if conn.Flush() != nil || conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+	if conn.Flush() != nil {
 		return
 	}
-	n, err := io.CopyN(io.Discard, r.Body, lingerBytes)
-	if err == io.EOF && n < lingerBytes {
-		_ = conn.SetReadDeadline(time.Time{}) // it came to its end, and the connection is as good as before
+	end, piece := time.Now().Add(lingerTime), make([]byte, 32<<10)
+	for left := lingerBytes; left > 0 && time.Now().Before(end); {
+		if conn.SetReadDeadline(time.Now().Add(lingerIdle)) != nil {
+			return
+		}
+		n, err := r.Body.Read(piece)
+		if err == io.EOF {
+			_ = conn.SetReadDeadline(time.Time{}) // the connection is as good as before
+		}
+		if err != nil {
+			return
+		}
+		left -= n
 	}
 }
