@@ -97,7 +97,7 @@ func (c *client) backup(ctx context.Context, server, path string) (s registrytra
 		err = os.Rename(draft.Name(), path)
 	}
 	if err == nil {
-		err = syncFolder(filepath.Dir(path))
+		err = registrytransfer.SyncFolder(filepath.Dir(path))
 	}
 	return s, err
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +12,7 @@ import (
 	"github.com/entrepot/entrepot/artifacts"
 	"github.com/entrepot/entrepot/auth/account"
 	"github.com/entrepot/entrepot/registry"
+	registrytransfer "github.com/entrepot/entrepot/registry/transfer"
 	"github.com/entrepot/entrepot/storage/kv"
 	"github.com/entrepot/entrepot/storage/kv/bolt"
 )
@@ -115,7 +115,7 @@ func (a *app) reindex(cmd *cobra.Command, c Config) (err error) {
 	if err := os.Rename(building, path); err != nil {
 		return err
 	}
-	if err := syncFolder(filepath.Dir(path)); err != nil {
+	if err := registrytransfer.SyncFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stdout, "index built: %d blobs, %d manifests, %d tags, %d events", done.Blobs, done.Manifests, done.Tags, done.Events)
@@ -130,17 +130,4 @@ func (a *app) reindex(cmd *cobra.Command, c Config) (err error) {
 		return fmt.Errorf("%d things could not be brought back", problems)
 	}
 	return nil
-}
-
-// syncFolder makes renames within a folder durable, where folders can be synced.
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }

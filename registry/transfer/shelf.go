@@ -124,7 +124,7 @@ func (f *Folder) Put(ctx context.Context, name string, src io.Reader) (err error
 	if err != nil {
 		return err
 	}
-	if err = syncFolder(f.path); err != nil {
+	if err = SyncFolder(f.path); err != nil {
 		_ = os.Remove(path)
 	}
 	return err
@@ -194,8 +194,8 @@ func (f *Folder) Delete(_ context.Context, name string) error {
 	return nil
 }
 
-// syncFolder makes renames within a folder durable, where folders can be synced.
-func syncFolder(path string) error {
+// SyncFolder makes renames within a folder durable, where folders can be synced.
+func SyncFolder(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
