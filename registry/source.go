@@ -55,6 +55,9 @@ func Note(ctx context.Context, stale string) {
 	}
 }
 
+// Expecting returns a ctx for a list of which about n entries are going to be read. It changes nothing but how long that takes.
+func Expecting(ctx context.Context, n int) context.Context { return kv.Expecting(ctx, n) }
+
 // Referrer is one entry of a referrers list.
 type Referrer struct {
 	Descriptor []byte // JSON, with artifactType and annotations as the distribution-spec ("Listing Referrers") wants them

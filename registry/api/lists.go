@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"iter"
@@ -30,7 +31,7 @@ func (a *API) getTags(w http.ResponseWriter, r *http.Request, c door.Call) error
 		return err
 	}
 	name, _ := json.Marshal(c.On)
-	ctx, notes := registry.WithNotes(r.Context())
+	ctx, notes := registry.WithNotes(expecting(r, n))
 	return writePage(w, r, a.source.Tags(ctx, c.On, last), n, `{"name":`+string(name)+`,"tags":[`, notes)
 }
 
@@ -46,7 +47,7 @@ func (a *API) getCatalog(w http.ResponseWriter, r *http.Request, c door.Call) er
 	if err != nil {
 		return err
 	}
-	all := a.registry.Repositories(r.Context(), last)
+	all := a.registry.Repositories(expecting(r, n), last)
 	visible := func(yield func(string, error) bool) {
 		for repo, err := range all {
 			if err == nil && !(c.Who.Scope.Lists(repo) && c.Owner(r.Context(), auth.Pull, repo) && a.shows(r.Context(), repo)) {
@@ -76,6 +77,9 @@ func page(c door.Call) (n int, last string, err error) {
 	}
 	return n, last, nil
 }
+
+// expecting is the ctx of a list of which n entries are written: one more is read, to know whether there are more.
+func expecting(r *http.Request, n int) context.Context { return registry.Expecting(r.Context(), n+1) }
 
 // writePage writes up to n entries and, if there are more, the link to the next page. The notes are read when the entries were.
 func writePage(w http.ResponseWriter, r *http.Request, entries iter.Seq2[string, error], n int, head string, notes *registry.Notes) error {
@@ -136,7 +140,7 @@ func (a *API) getReferrers(w http.ResponseWriter, r *http.Request, c door.Call) 
 	body := append(make([]byte, 0, 16<<10), `{"schemaVersion":2,"mediaType":"`+ocispec.MediaTypeImageIndex+`","manifests":[`...)
 	count := 0
 	var before registry.Referrer
-	ctx, notes := registry.WithNotes(r.Context())
+	ctx, notes := registry.WithNotes(expecting(r, n))
 	for referrer, err := range a.source.Referrers(ctx, c.On, digest.Digest(c.Last), kind, last) {
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -151,21 +152,28 @@ func TestUpdates_that_share_a_transaction(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, to := range []string{"k/02500", ""} {
-			var keys, pairs []string
-			for key, err := range kv.Keys(t.Context(), db, "k/00007\x00", to) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				keys = append(keys, key)
+			var want []string
+			for i := 8; i < 3000 && (to == "" || i < 2500); i++ {
+				want = append(want, fmt.Sprintf("k/%05d", i))
 			}
-			for p, err := range db.Scan(t.Context(), "k/00007\x00", to) {
-				if err != nil {
-					t.Fatal(err)
+			for _, expecting := range []int{0, 1, 7, 1000, 1 << 40} {
+				ctx := kv.Expecting(t.Context(), expecting)
+				var keys, pairs []string
+				for key, err := range kv.Keys(ctx, db, "k/00007\x00", to) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					keys = append(keys, key)
 				}
-				pairs = append(pairs, p.Key)
-			}
-			if fmt.Sprint(keys) != fmt.Sprint(pairs) || len(keys) < 2000 {
-				t.Errorf("up to %q: %d keys, %d pairs", to, len(keys), len(pairs))
+				for p, err := range db.Scan(ctx, "k/00007\x00", to) {
+					if err != nil || string(p.Value) != "value" {
+						t.Fatalf("%q: %q, %v", p.Key, p.Value, err)
+					}
+					pairs = append(pairs, p.Key)
+				}
+				if !slices.Equal(keys, want) || !slices.Equal(pairs, want) {
+					t.Errorf("up to %q, expecting %d: %d keys, %d pairs, want %d", to, expecting, len(keys), len(pairs), len(want))
+				}
 			}
 		}
 	})

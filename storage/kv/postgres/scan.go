@@ -9,7 +9,7 @@ import (
 )
 
 // A scan reads its first pairs in one query and more in each further one, up to maxPage: whoever wants only the first few does not pay for many. An Update's
-// begins with fewer: what it reads is what it may be in conflict about. The others' first page is enough for most pages of lists. Values of more than maxInline bytes are read one by one, when their turn comes, so that they do not pile up.
+// begins with fewer: what it reads is what it may be in conflict about. Who says how many are going to be read (kv.Expecting) gets those at once. Values of more than maxInline bytes are read one by one, when their turn comes, so that they do not pile up.
 const (
 	firstPage     = 128
 	firstOfUpdate = 32
@@ -38,7 +38,7 @@ func (db *DB) Keys(ctx context.Context, from, to string) iter.Seq2[string, error
 	return func(yield func(string, error) bool) {
 		var page []string
 		from := from
-		for limit := firstPage; ; limit = min(growth*limit, maxPage) {
+		for limit := first(ctx); ; limit = min(growth*limit, maxPage) {
 			if err := db.enter(ctx); err != nil {
 				yield("", err)
 				return
@@ -67,8 +67,11 @@ func (db *DB) Keys(ctx context.Context, from, to string) iter.Seq2[string, error
 
 // scan yields the pairs of one page after another. read appends the pairs from from on to page.
 func scan(ctx context.Context, v kv.View, from, to string, read func(page []kv.Pair, from string, limit int) ([]kv.Pair, error)) iter.Seq2[kv.Pair, error] {
-	return scanBy(ctx, v, from, to, firstPage, read)
+	return scanBy(ctx, v, from, to, first(ctx), read)
 }
+
+// first is how many pairs a scan of ctx reads in its first page.
+func first(ctx context.Context) int { return max(1, min(kv.Expected(ctx, firstPage), maxPage)) }
 
 // scanBy is scan with a first page of so many.
 func scanBy(ctx context.Context, v kv.View, from, to string, first int, read func(page []kv.Pair, from string, limit int) ([]kv.Pair, error)) iter.Seq2[kv.Pair, error] {

@@ -55,8 +55,8 @@ type prepared struct {
 	params    []uint32
 }
 
-// page yields the next pairs, with null for values that are kept out of line: their size is known without reading them.
-const page = `select key, case when octet_length(value) <= $2 then value end from %s where %s order by key limit $1`
+// page yields the next pairs, with null for values that are kept out of line: their size is known without reading them. What all keys begin with need not be sent with each.
+const page = `select %s, case when octet_length(value) <= $2 then value end from %s where %s order by key limit $1`
 
 // statements returns what every connection prepares. All writes but deletions are blind: they read nothing that another transaction's write
 // could be in conflict with.
@@ -67,8 +67,8 @@ func (t table) statements() [statements]prepared {
 		commitStatement: {"commit", `commit`, nil},
 		getStatement:    {"get", fmt.Sprintf(`select value from %s where key = $1`, t), []uint32{bytea}},
 		fetchStatement:  {"fetch", fmt.Sprintf(`select key, case when octet_length(value) <= $2 then value end from %s where key = any($1)`, t), []uint32{byteaArray, int4}},
-		pageStatement:   {"page", fmt.Sprintf(page, t, `key >= $3 and key < $4`), []uint32{int8, int4, bytea, bytea}},
-		tailStatement:   {"tail", fmt.Sprintf(page, t, `key >= $3`), []uint32{int8, int4, bytea}},
+		pageStatement:   {"page", fmt.Sprintf(page, `substring(key from $5)`, t, `key >= $3 and key < $4`), []uint32{int8, int4, bytea, bytea, int4}},
+		tailStatement:   {"tail", fmt.Sprintf(page, `key`, t, `key >= $3`), []uint32{int8, int4, bytea}},
 		// Nothing but the index is read where the rows have been vacuumed.
 		keysStatement:     {"keys", fmt.Sprintf(`select key from %s where key >= $2 and key < $3 order by key limit $1`, t), []uint32{int8, bytea, bytea}},
 		keysTailStatement: {"keys_tail", fmt.Sprintf(`select key from %s where key >= $2 order by key limit $1`, t), []uint32{int8, bytea}},

@@ -21,18 +21,28 @@ func (l *link) get(ctx context.Context, key string) (value []byte, err error) {
 
 // page appends up to limit pairs to pairs. The value of one is nil if it is large: then it has to be read by itself.
 func (l *link) page(ctx context.Context, pairs []kv.Pair, from, to string, limit int) ([]kv.Pair, error) {
-	s, params := tailStatement, [][]byte{number(int64(limit)), number(maxInline)[4:], raw(from)}
+	s, params, prefix := tailStatement, [][]byte{number(int64(limit)), number(maxInline)[4:], raw(from)}, ""
 	if to != "" {
-		s, params = pageStatement, append(params, raw(to))
+		prefix = common(from, to)
+		s, params = pageStatement, append(params, raw(to), number(int64(len(prefix) + 1))[4:])
 	}
 	err := l.query(ctx, s, params, func(row [][]byte) {
-		p := kv.Pair{Key: string(row[0])}
+		p := kv.Pair{Key: prefix + string(row[0])}
 		if row[1] != nil {
 			p.Value = own(row[1])
 		}
 		pairs = append(pairs, p)
 	})
 	return pairs, err
+}
+
+// common is what both a and b begin with, and so all that is between them.
+func common(a, b string) string {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return a[:n]
 }
 
 // keys appends up to limit keys to keys.
