@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path"
 	"path/filepath"
 	"sync"
 	"time"
@@ -55,6 +56,20 @@ func openStore(ctx context.Context, c Config, log *slog.Logger) (s *store, err e
 		return nil, err
 	}
 	return s, nil
+}
+
+// kept says for a person where everything is kept.
+func (c Config) kept() string {
+	content, index, _ := c.paths()
+	if o := c.Storage.S3; o.Bucket != "" {
+		content = "s3://" + path.Join(o.Bucket, o.Prefix)
+	}
+	if c.shared() {
+		index = "PostgreSQL"
+	} else if content == c.Data && filepath.Dir(index) == filepath.Clean(c.Data) {
+		return "everything in " + c.Data
+	}
+	return "content in " + content + " and the index in " + index
 }
 
 // onDisk tells whether anything is kept on this machine.
