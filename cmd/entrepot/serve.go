@@ -65,6 +65,7 @@ With no configuration at all it serves on 127.0.0.1:5000 and keeps everything un
 			return err
 		}
 		s.file = file
+		collectSeldom(a.getenv("GOGC"), roomForGarbage)
 		s.welcome(a.stdout)
 		return s.run(cmd.Context())
 	}
@@ -277,13 +278,13 @@ func (s *server) welcome(w io.Writer) {
 		url = strings.TrimSuffix(s.config.URL, "/")
 		_, host, _ = strings.Cut(url, "://")
 	}
-	fmt.Fprintf(w, `Entrepôt serves at %s and keeps everything in %s. Type next, in another terminal:
+	fmt.Fprintf(w, `Entrepôt serves at %s and keeps %s. Type next, in another terminal:
 
   docker tag my-image %s/cloud/dmp/ms-ingestion:1.0.2
   docker push %s/cloud/dmp/ms-ingestion:1.0.2
   %s ls %s
 
-`, url, s.config.Data, host, host, os.Args[0], host)
+`, url, s.config.kept(), host, host, os.Args[0], host)
 	s.authority.welcome(w, host)
 }
 
