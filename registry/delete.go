@@ -154,7 +154,9 @@ func dropRevision(ctx context.Context, tx kv.Tx, repo string, d digest.Digest) (
 		tx.Delete(keyEdge(child, repo, d))
 	}
 	if m.Subject != nil {
-		tx.Delete(keyRef(repo, m.Subject.Digest, m.ReferrerType(), d))
+		if err := dropReferrer(ctx, tx, repo, m.Subject.Digest, m.ReferrerType(), d); err != nil {
+			return was, nil, err
+		}
 	}
 	prefix := of(prefixRev, repo, string(d))
 	from, to := kv.Prefix(prefix)

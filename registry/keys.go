@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -11,7 +12,8 @@ import (
 //
 //	1  first release
 //	2  a manifest knows which repositories have it, so that its bytes go with the last of them
-const IndexVersion = 2
+//	3  a list of referrers has a state; one that it does not have yet gets it with its next change
+const IndexVersion = 3
 
 // The table of keys. Parts are joined by '!', which no name, tag or digest holds and which sorts before every character that they
 // may hold, so that keys sort as their names do.
@@ -34,6 +36,7 @@ const IndexVersion = 2
 //	rev/<repo>!<d>!<tag>                 nothing; the tag names the manifest
 //	tag/<repo>!<tag>                     the same, as the tag names it
 //	ref/<repo>!<subject>!<type>!<d>      the referrer's descriptor as JSON
+//	list/<repo>!<subject>                a value that is another one whenever the list of referrers changes; exists while it has any
 //	edge/<child>!<repo>!<manifest>       nothing; the manifest keeps the child alive
 //	settle/<nanoseconds>!<d>             man or data; bytes to be copied to the blob store
 //	pack/<d>                             number of entries; a pack in the blob store
@@ -64,6 +67,7 @@ const (
 	prefixRev     = "rev/"
 	prefixTag     = "tag/"
 	prefixRef     = "ref/"
+	prefixList    = "list/"
 	prefixEdge    = "edge/"
 	prefixSettle  = "settle/"
 	prefixPack    = "pack/"
@@ -102,6 +106,19 @@ func keyNamed(repo string, d digest.Digest, tag string) string {
 }
 func keyRef(repo string, subject digest.Digest, kind string, d digest.Digest) string {
 	return prefixRef + repo + "!" + string(subject) + "!" + kind + "!" + string(d)
+}
+func keyList(repo string, subject digest.Digest) string {
+	return prefixList + repo + "!" + string(subject)
+}
+
+// listOf returns the key of the state of the list that a referrer's row is in.
+func listOf(key string) (list string, ok bool) {
+	rest, ok := strings.CutPrefix(key, prefixRef)
+	parts := strings.SplitN(rest, "!", 3)
+	if !ok || len(parts) < 3 {
+		return "", false
+	}
+	return keyList(parts[0], digest.Digest(parts[1])), true
 }
 func keyEdge(child digest.Digest, repo string, man digest.Digest) string {
 	return prefixEdge + string(child) + "!" + repo + "!" + string(man)

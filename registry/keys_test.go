@@ -118,6 +118,9 @@ func printed(t *testing.T, db kv.View) string {
 		if strings.HasPrefix(p.Key, prefixSegment) || p.Key == keySegment {
 			line = regexp.MustCompile(`sha256:[0-9a-f]{64}`).ReplaceAllString(line, "sha256:<hash>")
 		}
+		if strings.HasPrefix(p.Key, prefixList) {
+			line = p.Key + " = <state>"
+		}
 		line = strings.ReplaceAll(line, `\"`, `"`)
 		for _, v := range volatile {
 			line = v.found.ReplaceAllString(line, v.put)

@@ -142,47 +142,7 @@ func (r *Registry) Repositories(ctx context.Context, after string) iter.Seq2[str
 	}
 }
 
-// Referrers yields the manifests of repo that refer to subject, by artifact type and digest. That nothing does, or that there is no such
-// repository, is an empty list.
-func (r *Registry) Referrers(ctx context.Context, repo string, subject digest.Digest, kind, cursor string) iter.Seq2[Referrer, error] {
-	return func(yield func(Referrer, error) bool) {
-		if err := checkName(repo); err != nil {
-			yield(Referrer{}, err)
-			return
-		}
-		if err := checkDigest(subject); err != nil {
-			yield(Referrer{}, err)
-			return
-		}
-		all := of(prefixRef, repo, string(subject))
-		prefix, after := all, cursor
-		if kind != "" {
-			prefix = all + kind + "!"
-			after = strings.TrimPrefix(cursor, kind+"!")
-		}
-		for pair, err := range r.scanAfter(ctx, prefix, after) {
-			if err != nil {
-				yield(Referrer{}, fault(err, "list referrers of %s in %s", subject, repo))
-				return
-			}
-			// A type may itself hold a '!': what is left must then be no digest.
-			if kind != "" && !ValidDigest(pair.Key[len(prefix):]) {
-				continue
-			}
-			if !yield(Referrer{Descriptor: pair.Value, Cursor: pair.Key[len(all):]}, nil) {
-				return
-			}
-		}
-	}
-}
-
-// scanAfter yields the pairs under prefix whose rest of the key comes after the given one; an empty one means from the start.
-func (r *Registry) scanAfter(ctx context.Context, prefix, after string) iter.Seq2[kv.Pair, error] {
-	from, to := boundsAfter(prefix, after)
-	return r.index.Scan(ctx, from, to)
-}
-
-// keysAfter yields their keys.
+// keysAfter yields the keys under prefix whose rest comes after the given one; an empty one means from the start.
 func (r *Registry) keysAfter(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
 	from, to := boundsAfter(prefix, after)
 	return kv.Keys(ctx, r.index, from, to)

@@ -205,7 +205,7 @@ func putRevision(ctx context.Context, tx kv.Tx, repo string, m *Manifest, now St
 		if err != nil {
 			return false, err
 		}
-		tx.Put(keyRef(repo, m.Subject.Digest, m.ReferrerType(), d), row)
+		putReferrer(tx, repo, m.Subject.Digest, m.ReferrerType(), d, row)
 	}
 	return true, nil
 }

@@ -73,6 +73,7 @@ type Registry struct {
 	sweepEvery    time.Duration
 
 	pulls    pulls
+	lists    referrerLists
 	writing  locks         // uploads that a request is writing
 	waiting  atomic.Int64  // things to be settled, since the last time
 	unsettle chan struct{} // wakes the settler
@@ -86,7 +87,7 @@ func Open(ctx context.Context, c Config) (*Registry, error) {
 		admissions: c.Admissions, log: c.Log, now: c.Now,
 		manifestBytes: cmp.Or(c.ManifestBytes, DefaultManifestBytes), uploadTTL: cmp.Or(c.UploadTTL, DefaultUploadTTL),
 		linkTTL: c.LinkTTL, fillTries: cmp.Or(c.FillTries, 11), grace: cmp.Or(c.Grace, DefaultGrace), doomed: cmp.Or(c.Doomed, DefaultDoomed), sweepEvery: cmp.Or(c.SweepEvery, DefaultSweepEvery),
-		unsettle: make(chan struct{}, 1),
+		unsettle: make(chan struct{}, 1), lists: referrerLists{long: longReferrers},
 	}
 	if r.uploads == nil {
 		r.uploads = r.index

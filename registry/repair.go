@@ -37,7 +37,7 @@ func Repair(ctx context.Context, blobs blob.Store, index kv.DB, tell func(line s
 		prefix string
 		plan   func(v kv.View, key string, row []byte) ([]edit, error)
 	}{
-		{prefixTag, r.tag}, {prefixRev, r.revision}, {prefixMan, r.manifest}, {prefixEdge, r.edge}, {prefixRef, r.referrer}, {prefixRepo, r.repository},
+		{prefixTag, r.tag}, {prefixRev, r.revision}, {prefixMan, r.manifest}, {prefixEdge, r.edge}, {prefixRef, r.referrer}, {prefixList, r.list}, {prefixRepo, r.repository},
 		{prefixHold, r.hold}, {prefixBlob, r.blob}, {prefixDoomed, r.doomed},
 	} {
 		if err := r.walk(step.prefix, step.plan); err != nil {
@@ -118,6 +118,9 @@ func (r *repairer) walk(prefix string, plan func(v kv.View, key string, row []by
 						tx.Delete(e.key)
 					} else {
 						tx.Put(e.key, e.value)
+					}
+					if list, ok := listOf(e.key); ok {
+						tx.Put(list, newState())
 					}
 				}
 				done = append(done, edits...)
@@ -335,6 +338,15 @@ func (r *repairer) referrer(v kv.View, key string, _ []byte) ([]edit, error) {
 		return nil, err
 	}
 	return []edit{drop(prefixRef+key, "repository %s: does not list the referrer %s any more, which it does not have as such", repo, d)}, nil
+}
+
+// list: the state of a list that there is not.
+func (r *repairer) list(v kv.View, key string, _ []byte) ([]edit, error) {
+	if there, err := r.any(v, prefixRef+key+"!"); err != nil || there {
+		return nil, err
+	}
+	repo, subject, _ := strings.Cut(key, "!")
+	return []edit{drop(prefixList+key, "repository %s: has no list of referrers of %s any more, to which nothing refers", repo, subject)}, nil
 }
 
 func (r *repairer) repository(v kv.View, repo string, _ []byte) ([]edit, error) {

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 
 // TestOpen_refuses_an_index_of_another_time: a newer program's is not touched, and what is no version is said to be damage.
 func TestOpen_refuses_an_index_of_another_time(t *testing.T) {
-	for version, reason := range map[string]string{"3": "newer", "x": "damaged", "": "damaged"} {
+	for version, reason := range map[string]string{strconv.Itoa(IndexVersion + 1): "newer", "x": "damaged", "": "damaged"} {
 		index := kv.NewMemory()
 		if err := index.Update(t.Context(), func(tx kv.Tx) error { tx.Put(keyVersion, []byte(version)); return nil }); err != nil {
 			t.Fatal(err)

@@ -135,7 +135,7 @@ func TestRestore_refuses_what_is_damaged_before_it_writes(t *testing.T) {
 	}
 	try("something behind its end", packed(t, append(slices.Clone(text), 'R')))
 	try("a page of the web", []byte("<!DOCTYPE html>\n<html>"))
-	try("one of a newer program", packed(t, bytes.Replace(text, []byte(`"indexVersion":2`), []byte(`"indexVersion":3`), 1)))
+	try("one of a newer program", packed(t, bytes.Replace(text, fmt.Appendf(nil, `"indexVersion":%d`, registry.IndexVersion), fmt.Appendf(nil, `"indexVersion":%d`, registry.IndexVersion+1), 1)))
 }
 
 // plain unpacks as much as there is.
