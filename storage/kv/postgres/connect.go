@@ -79,6 +79,9 @@ func (db *DB) release(l *link) {
 func (db *DB) afterConnect(ctx context.Context, conn *pgx.Conn) error {
 	wire, s := conn.PgConn(), &session{id: make([]byte, 16), born: db.config.Now()}
 	_, _ = rand.Read(s.id) // never fails
+	if err := db.prepareTables(ctx, wire); err != nil {
+		return err
+	}
 	if err := simple(ctx, wire, db.settings()...); err != nil {
 		return fmt.Errorf("configure connection: %w", err)
 	}

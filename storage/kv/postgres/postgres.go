@@ -48,7 +48,8 @@ import (
 // DB is an index in a PostgreSQL database. It is safe for concurrent use.
 type DB struct {
 	config  Config
-	table   table
+	table   table      // known once the first connection is made
+	tables  sync.Mutex // held while that prepares them
 	single  *pgconn.Config // for connections outside the pool
 	pool    *pgxpool.Pool
 	log     *slog.Logger
@@ -80,16 +81,32 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 	}
 	db := &DB{config: config, single: &pool.ConnConfig.Config, log: config.Log}
 	db.gate = newGate(db, config.MaxConns)
-	if db.table, err = db.prepareTables(ctx); err != nil {
-		return nil, wrap(ctx, err, "open index %s in postgresql", config.Table)
-	}
 	pool.AfterConnect = db.afterConnect
 	// The pool outlives the call that opens it.
-	if db.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), pool); err != nil {
+	if db.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), pool); err == nil {
+		err = db.first(ctx)
+	}
+	if err != nil {
 		return nil, wrap(ctx, err, "open index %s in postgresql", config.Table)
 	}
 	db.ending, db.end = context.WithCancel(context.WithoutCancel(ctx))
 	return db, nil
+}
+
+// first makes the pool's first connection, which prepares the tables.
+func (db *DB) first(ctx context.Context) error {
+	wait, cancel := context.WithTimeout(ctx, db.config.ConnectTimeout+4*db.config.Timeout)
+	defer cancel()
+	conn, err := db.pool.Acquire(wait)
+	if err == nil {
+		conn.Release()
+		return nil
+	}
+	db.pool.Close()
+	if u := (unprepared{}); errors.As(err, &u) {
+		return u.error
+	}
+	return judge(ctx, err)
 }
 
 // Get implements kv.View. It is one round trip.

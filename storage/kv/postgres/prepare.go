@@ -11,17 +11,29 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// prepareTables finds the tables, makes them if there are none, and brings them to this program's version. It does so on a connection of its
-// own: those of the pool prepare statements that need the tables.
-func (db *DB) prepareTables(ctx context.Context) (table, error) {
-	ctx, cancel := context.WithTimeout(ctx, db.config.ConnectTimeout+4*db.config.Timeout)
-	defer cancel()
-	wire, err := db.connect(ctx)
-	if err != nil {
-		return table{}, err
+// prepareTables prepares the tables on the first connection that is made.
+func (db *DB) prepareTables(ctx context.Context, wire *pgconn.PgConn) error {
+	db.tables.Lock()
+	defer db.tables.Unlock()
+	if db.table.name != "" {
+		return nil
 	}
-	defer closeWire(wire)
-	t := table{db.config.Schema, db.config.Table}
+	t, err := db.findTables(ctx, wire)
+	if err != nil {
+		return unprepared{err}
+	}
+	db.table = t
+	return nil
+}
+
+// unprepared is why the tables could not be prepared, which is judged already.
+type unprepared struct{ error }
+
+func (u unprepared) Unwrap() error { return u.error }
+
+// findTables finds the tables, makes them if there are none, and brings them to this program's version.
+func (db *DB) findTables(ctx context.Context, wire *pgconn.PgConn) (t table, err error) {
+	t = table{db.config.Schema, db.config.Table}
 	if t.schema == "" {
 		if t.schema, err = value(ctx, wire, `select coalesce(current_schema(), '')`); err != nil {
 			return t, judge(ctx, err)
