@@ -34,7 +34,7 @@ backends: tools
 replicas: tools
 	ENTREPOT_TEST_AS_REPLICAS=3 go test -tags clients -count=1 -timeout 25m $(TESTFLAGS) ./conformance/clients/...
 
-# minio: the S3 driver against a second server, which takes long to build.
+# minio: the S3 driver against a second server, as a second opinion; it takes three minutes to build.
 minio:
 	@conformance/tools/build minio
 	ENTREPOT_TEST_S3_SERVER=minio go test -tags backends -count=1 $(TESTFLAGS) ./storage/blob/s3/...
