@@ -55,9 +55,18 @@ func (r *Registry) tryKeep(ctx context.Context, repo string, d digest.Digest, u 
 	if err != nil {
 		return err
 	}
-	if !known && !u.inRow {
-		if err := r.commit(ctx, d, u); err != nil {
-			return err
+	if !u.inRow {
+		there := false
+		if known { // but it may be lost, in a disk that failed or behind a backup that was restored: then this brings it back
+			_, err := r.blobs.Stat(ctx, d)
+			if there = err == nil; err != nil && !errors.Is(err, blob.ErrNotFound) {
+				return fault(err, "look up blob %s", d)
+			}
+		}
+		if !there {
+			if err := r.commit(ctx, d, u); err != nil {
+				return err
+			}
 		}
 	}
 	var added int64

@@ -416,3 +416,35 @@ func TestUpload_of_what_is_here_already(t *testing.T) {
 	}
 	verified(t, r.blobs, r.index)
 }
+
+// TestPush_of_what_was_lost: content that the index knows and the store has not, as after a backup was restored, comes back with a push, however it is sent.
+func TestPush_of_what_was_lost(t *testing.T) {
+	r := open(t)
+	ctx := t.Context()
+	content := octets("lost", 3*smallBlob)
+	d := digest.FromBytes(content)
+	for what, send := range map[string]func() error{
+		"in one step": func() error { return push(ctx, r, "a/x", content) },
+		"as an upload": func() error {
+			up, err := r.Begin(ctx, "b/y", "")
+			if err == nil {
+				err = r.Finish(ctx, "b/y", up.ID, 0, int64(len(content)), bytes.NewReader(content), d)
+			}
+			return err
+		},
+	} {
+		if err := send(); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if err := r.blobs.Delete(ctx, d); err != nil {
+			t.Fatal(err)
+		}
+		if err := send(); err != nil {
+			t.Fatalf("%s, again: %v", what, err)
+		}
+		if _, err := r.blobs.Stat(ctx, d); err != nil {
+			t.Errorf("%s: it was taken and is not there: %v", what, err)
+		}
+	}
+	verified(t, r.blobs, r.index)
+}

@@ -33,7 +33,7 @@ type Content struct {
 	Spare bool
 }
 
-// Needed yields what content an index needs, without holding it in memory: blobs but for those that lie in the index itself or are being deleted, packs, and the
+// Needed yields what content an index needs, without holding it in memory: blobs but for those that lie in the index itself or that nobody holds any more, packs, and the
 // journal's segments.
 func Needed(ctx context.Context, index kv.View) iter.Seq2[Content, error] {
 	return func(yield func(Content, error) bool) {
@@ -152,7 +152,7 @@ func parseBlob(d, row string) (content Content, stays bool, err error) {
 	if err != nil {
 		return content, false, fmt.Errorf("the index's row of blob %.140q is damaged: %w; entrepot verify tells of all such rows", d, err)
 	}
-	return content, len(fields) < 5 || fields[4] == "", nil
+	return content, len(fields) < 4, nil // there are more if it is to go
 }
 
 // listed yields what content a store has.
