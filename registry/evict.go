@@ -262,7 +262,7 @@ func (r *Registry) letGo(ctx context.Context, tx kv.Tx, repo string, d digest.Di
 	if err != nil {
 		return 0, err
 	}
-	doomed, err := r.doom(ctx, tx, d, s, "held")
+	doomed, err := r.doom(ctx, tx, d, s, evicted)
 	if err != nil || !doomed {
 		return 0, err
 	}

@@ -29,7 +29,7 @@ const IndexVersion = 3
 //	blob/<d>!<repo>                      nothing; the repository holds the blob
 //	data/<d>                             a small blob's bytes
 //	hold/<repo>!<d>                      size, since; the repository may read the blob
-//	doomed/<nanoseconds>!<d>             a blob that nobody holds since then, to be deleted: held when it was, orphan when it had no row
+//	doomed/<nanoseconds>!<d>             a blob that nobody holds since then, to be deleted: held when it was, evicted when it was pulled from elsewhere, orphan when it had no row
 //	man/<d>                              a manifest's bytes
 //	man/<d>!<repo>                       nothing; the repository has the manifest
 //	rev/<repo>!<d>                       the manifest's descriptor, when and by whom it was pushed; the repository has the manifest

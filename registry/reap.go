@@ -42,8 +42,12 @@ type reaping struct {
 
 // Reap deletes the blobs that were doomed long enough ago and that nobody has wanted since. What it could not finish, the next one does. Several may reap at once.
 func (r *Registry) Reap(ctx context.Context) (done Reaped, err error) {
+	kept, err := r.kept(ctx)
+	if err != nil {
+		return done, fmt.Errorf("delete what nobody holds: look which of it backups may need: %w", err)
+	}
 	for from := prefixDoomed; ; {
-		batch, err := r.condemned(ctx, from)
+		batch, err := r.condemned(ctx, from, kept)
 		if err != nil || len(batch) == 0 {
 			return done, err
 		}
@@ -65,12 +69,30 @@ func (r *Registry) Reap(ctx context.Context) (done Reaped, err error) {
 	}
 }
 
+// evicted is what the row of a doomed blob says that was pulled from elsewhere, and can be again.
+const evicted = "evicted"
+
+// kept returns from which doomed blob on they stay, unless they were evicted. A backup shows one moment: what it names was held then, so it was doomed later.
+func (r *Registry) kept(ctx context.Context) (from string, err error) {
+	var since time.Time
+	if r.keptSince != nil {
+		since, err = r.keptSince(ctx, r.index)
+	}
+	if err != nil || since.IsZero() {
+		return prefixDoomed + "~", err
+	}
+	return keyDoomed(since, ""), nil
+}
+
 // condemned returns the next blobs whose time is over.
-func (r *Registry) condemned(ctx context.Context, from string) (batch []reaping, err error) {
+func (r *Registry) condemned(ctx context.Context, from, kept string) (batch []reaping, err error) {
 	end := keyDoomed(r.now().Add(-r.doomed), "")
 	for pair, err := range r.index.Scan(ctx, from, end) {
 		if err != nil {
 			return nil, err
+		}
+		if pair.Key >= kept && string(pair.Value) != evicted {
+			continue
 		}
 		_, d, _ := strings.Cut(pair.Key, "!")
 		if batch = append(batch, reaping{key: pair.Key, d: digest.Digest(d), orphan: string(pair.Value) == "orphan"}); len(batch) == reapBatch {

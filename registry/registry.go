@@ -31,6 +31,10 @@ type Config struct {
 	Doomed        time.Duration // for how long what is to be deleted waits for somebody who wants it after all; default 10 min
 	SweepEvery    time.Duration // default 1 h; negative: never by itself
 
+	// KeptSince returns a moment: what is let go of after it stays, whatever Grace and Doomed say, since a backup may name it; but not what was pulled from elsewhere. Zero, and nil,
+	// keep nothing.
+	KeptSince func(context.Context, kv.View) (time.Time, error)
+
 	LinkTTL time.Duration // for how long links to content are good that clients are sent to, if the store makes such; 0: they are not
 
 	Quotas     []Quota     // at most one for a path
@@ -71,6 +75,7 @@ type Registry struct {
 	grace         time.Duration
 	doomed        time.Duration
 	sweepEvery    time.Duration
+	keptSince     func(context.Context, kv.View) (time.Time, error)
 
 	pulls    pulls
 	lists    referrerLists
@@ -87,7 +92,8 @@ func Open(ctx context.Context, c Config) (*Registry, error) {
 		admissions: c.Admissions, log: c.Log, now: c.Now,
 		manifestBytes: cmp.Or(c.ManifestBytes, DefaultManifestBytes), uploadTTL: cmp.Or(c.UploadTTL, DefaultUploadTTL),
 		linkTTL: c.LinkTTL, fillTries: cmp.Or(c.FillTries, 11), grace: cmp.Or(c.Grace, DefaultGrace), doomed: cmp.Or(c.Doomed, DefaultDoomed), sweepEvery: cmp.Or(c.SweepEvery, DefaultSweepEvery),
-		unsettle: make(chan struct{}, 1), lists: referrerLists{long: longReferrers},
+		keptSince: c.KeptSince,
+		unsettle:  make(chan struct{}, 1), lists: referrerLists{long: longReferrers},
 	}
 	if r.uploads == nil {
 		r.uploads = r.index

@@ -54,7 +54,11 @@ type Swept struct {
 
 // Sweep walks along all blobs, releases the holds that nothing explains, and dooms the blobs that nobody holds.
 func (r *Registry) Sweep(ctx context.Context, o SweepOptions) (Swept, error) {
-	s := &sweep{r: r, o: o, ctx: ctx, before: r.now().Add(-r.grace)}
+	kept, err := r.kept(ctx)
+	if err != nil {
+		return Swept{}, fmt.Errorf("sweep: look what backups may need: %w", err)
+	}
+	s := &sweep{r: r, o: o, ctx: ctx, kept: kept, before: r.now().Add(-r.grace)}
 	from, to := kv.Prefix(prefixBlob)
 	if o.Follow {
 		if row, err := r.index.Get(ctx, keySweep); err == nil {
@@ -72,7 +76,7 @@ func (r *Registry) Sweep(ctx context.Context, o SweepOptions) (Swept, error) {
 			return s.done, fmt.Errorf("sweep: %w", err)
 		}
 	}
-	err := s.finish()
+	err = s.finish()
 	if err == nil {
 		err = s.flush()
 	}
@@ -90,6 +94,7 @@ type sweep struct {
 	r      *Registry
 	o      SweepOptions
 	ctx    context.Context
+	kept   string    // as in Registry.kept
 	before time.Time // what was pushed or relied on since is let be
 	done   Swept
 
@@ -175,9 +180,31 @@ func (s *sweep) finish() error {
 		s.loose = append(s.loose, loose{s.d, ""})
 	}
 	if !s.stock.doomed.IsZero() {
-		s.tell("", true, "nobody has held it for "+s.ago(s.stock.doomed))
+		if err := s.tellDoomed(); err != nil {
+			return err
+		}
 	}
 	return s.choose()
+}
+
+// tellDoomed tells of a blob that nobody holds.
+func (s *sweep) tellDoomed() error {
+	if s.o.Tell == nil {
+		return nil
+	}
+	why := "nobody has held it for " + s.ago(s.stock.doomed)
+	if key := keyDoomed(s.stock.doomed, s.d); key >= s.kept {
+		what, err := s.r.index.Get(s.ctx, key)
+		if err != nil && !errors.Is(err, kv.ErrNotFound) {
+			return err
+		}
+		if string(what) != evicted {
+			s.tell("", false, why+", but a backup from before may need it")
+			return nil
+		}
+	}
+	s.tell("", true, why)
+	return nil
 }
 
 // choose moves the loose holds to those that are decided on together.

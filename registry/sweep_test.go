@@ -215,6 +215,57 @@ func read(ctx context.Context, r *Registry, repo string, d digest.Digest) error 
 	return err
 }
 
+// TestReap_lets_be_what_backups_may_need: what nobody has held since after the oldest backup stays, and sweeps say so; what went before it goes, and what was pulled from
+// elsewhere.
+func TestReap_lets_be_what_backups_may_need(t *testing.T) {
+	clock := &ahead{}
+	var oldest time.Time
+	var failed error
+	r := open(t, func(c *Config) {
+		c.Now, c.KeptSince = clock.now, func(context.Context, kv.View) (time.Time, error) { return oldest, failed }
+	})
+	mustPush(t, r, "a/x", sweptOther)
+	clock.advance(r.grace + time.Minute)
+	if _, err := r.Sweep(t.Context(), SweepOptions{}); err != nil { // before the backup
+		t.Fatal(err)
+	}
+	clock.advance(time.Second)
+	oldest = clock.now()
+	clock.advance(time.Second)
+	mustPush(t, r, "a/x", sweptConfig, sweptLayer)
+	fetched := octets("fetched", 2*smallBlob)
+	mustPush(t, r, "up/x", sweptConfig, fetched)
+	image := mustPut(t, r, "up/x", "1", imageOf(sweptConfig, [][]byte{fetched}))
+	if freed, err := r.Evict(t.Context(), "up/x", image); err != nil || freed != int64(len(fetched)) {
+		t.Fatal(freed, err)
+	}
+	clock.advance(r.grace + time.Minute)
+	failed = errors.New("the index does not answer")
+	if _, err := r.Reap(t.Context()); !errors.Is(err, failed) {
+		t.Errorf("it goes on without knowing what to keep: %v", err)
+	}
+	failed = nil
+	sweepAll(t, r, clock)
+	want := []string{string(digest.FromBytes(sweptLayer))}
+	if got := contents(t, r.blobs); !slices.Equal(got, want) {
+		t.Errorf("there is %v, want %v", got, want)
+	}
+	told := ""
+	if _, err := r.Sweep(t.Context(), SweepOptions{Plan: true, Tell: func(f Fate) { told += fmt.Sprintf("%s %v: %s\n", f.Digest, f.Goes, f.Why) }}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(told, want[0]+" false: nobody has held it for ") || !strings.Contains(told, "a backup from before may need it") {
+		t.Errorf("a plan tells:\n%s", told)
+	}
+	oldest = clock.now() // the older backups are gone
+	sweepAll(t, r, clock)
+	if got := contents(t, r.blobs); len(got) > 0 {
+		t.Errorf("there is still %v", got)
+	}
+	oldest = time.Time{}
+	verified(t, r.blobs, r.index)
+}
+
 // TestReap_waits_for_nobody: a push of content that is just being deleted succeeds, with its own bytes.
 func TestReap_waits_for_nobody(t *testing.T) {
 	r, clock := sweepable(t)
@@ -224,7 +275,7 @@ func TestReap_waits_for_nobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock.advance(r.doomed + time.Second)
-	batch, err := r.condemned(t.Context(), prefixDoomed)
+	batch, err := r.condemned(t.Context(), prefixDoomed, "~")
 	if err != nil || len(batch) != 1 {
 		t.Fatal(batch, err)
 	}

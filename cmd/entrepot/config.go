@@ -605,6 +605,9 @@ type Backup struct {
 
 	// Where they are kept: a folder that exists, better one on another medium; or bucket, that of content, under backups/.
 	To string `yaml:"to"`
+
+	// Whether content stays that a kept backup may need, after nothing else names it any more. If not, it goes after gc.delay.
+	Content bool `yaml:"content"`
 }
 
 // toBucket is what Backup.To says for the bucket of content. A folder of that name is ./bucket.
@@ -653,7 +656,7 @@ func defaultConfig() Config {
 		Storage: Storage{S3: S3{Memory: 256 << 20, Redirect: true, LinkTTL: 15 * time.Minute}},
 		GC:      GC{Every: registry.DefaultSweepEvery, Grace: registry.DefaultGrace, Delay: registry.DefaultDoomed},
 		Scrub:   Scrub{Every: registry.DefaultScrubEvery, Rate: registry.DefaultScrubRate},
-		Backup:  Backup{Keep: registrytransfer.DefaultKeep},
+		Backup:  Backup{Keep: registrytransfer.DefaultKeep, Content: true},
 		Limits: Limits{
 			ManifestBytes: 4 << 20,
 			UploadTTL:     24 * time.Hour,

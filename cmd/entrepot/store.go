@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/entrepot/entrepot/registry"
+	registrytransfer "github.com/entrepot/entrepot/registry/transfer"
 	"github.com/entrepot/entrepot/storage/blob"
 	"github.com/entrepot/entrepot/storage/blob/disk"
 	"github.com/entrepot/entrepot/storage/blob/s3"
@@ -165,9 +166,13 @@ func (s *store) registryConfig(c Config, log *slog.Logger) registry.Config {
 	if c.Storage.S3.Redirect {
 		links = c.Storage.S3.LinkTTL
 	}
+	var kept func(context.Context, kv.View) (time.Time, error)
+	if c.Backup.Every > 0 && c.Backup.Content {
+		kept = registrytransfer.KeptSince
+	}
 	return registry.Config{
-		LinkTTL: links,
-		Grace:   c.GC.Grace, Doomed: c.GC.Delay, SweepEvery: every,
+		LinkTTL: links, KeptSince: kept,
+		Grace: c.GC.Grace, Doomed: c.GC.Delay, SweepEvery: every,
 		Blobs: s.blobs, Index: s.index, Uploads: s.uploads, Shared: c.shared(),
 		ManifestBytes: int64(c.Limits.ManifestBytes), UploadTTL: c.Limits.UploadTTL,
 		Log: log,

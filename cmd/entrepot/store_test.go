@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestKept(t *testing.T) {
 	for want, c := range map[string]Config{
@@ -13,6 +16,18 @@ func TestKept(t *testing.T) {
 	} {
 		if got := c.kept(); got != want {
 			t.Errorf("kept: %s, want %s", got, want)
+		}
+	}
+}
+
+// TestRegistryConfig_of_backups: content is kept for backups that are made by a schedule, unless that is turned off.
+func TestRegistryConfig_of_backups(t *testing.T) {
+	for _, b := range []struct {
+		Backup
+		keeps bool
+	}{{Backup{Content: true}, false}, {Backup{Every: time.Hour}, false}, {Backup{Every: time.Hour, Content: true}, true}} {
+		if c := (&store{}).registryConfig(Config{Backup: b.Backup}, nil); (c.KeptSince != nil) != b.keeps {
+			t.Errorf("%+v: kept: %v", b, c.KeptSince != nil)
 		}
 	}
 }

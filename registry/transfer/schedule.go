@@ -209,7 +209,8 @@ func check(ctx context.Context, shelf Shelf, name string, made Summary) error {
 	return nil
 }
 
-// prune removes all backups but the newest, and but the one that was just made: by the names of others it may seem to be an old one.
+// prune removes all backups but the newest, and but the one that was just made: by the names of others it may seem to be an old one. Then it writes down which is the oldest,
+// so that what only older ones named may go.
 func (s *Schedule) prune(ctx context.Context, made string) error {
 	names, err := Kept(ctx, s.c.Shelf)
 	if err != nil {
@@ -224,7 +225,20 @@ func (s *Schedule) prune(ctx context.Context, made string) error {
 		}
 		s.c.Log.Info("removed a backup, as there are newer ones", "shelf", s.c.Shelf.String(), "name", name)
 	}
-	return nil
+	oldest, _ := MadeAt(made)
+	for _, name := range names[:min(s.c.Keep, len(names))] {
+		if at, _ := MadeAt(name); at.Before(oldest) {
+			oldest = at
+		}
+	}
+	return s.c.Index.Update(ctx, func(tx kv.Tx) error {
+		now, _, err := readState(ctx, tx)
+		if err != nil {
+			return err
+		}
+		now.Oldest = &oldest
+		return now.put(tx)
+	})
 }
 
 // missing returns the name of the last good backup if it is not on the shelf: it may be another shelf now.

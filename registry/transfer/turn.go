@@ -18,10 +18,11 @@ const keyBackup = "meta/backup"
 
 // state is that row.
 type state struct {
-	Run    string   `json:"run,omitempty"`   // who makes one now
-	Until  int64    `json:"until,omitempty"` // till when that one is believed to be at it, in Unix milliseconds
-	Last   *Good    `json:"last,omitempty"`
-	Failed *Failure `json:"failed,omitempty"` // since Last
+	Run    string     `json:"run,omitempty"`   // who makes one now
+	Until  int64      `json:"until,omitempty"` // till when that one is believed to be at it, in Unix milliseconds
+	Last   *Good      `json:"last,omitempty"`
+	Failed *Failure   `json:"failed,omitempty"` // since Last
+	Oldest *time.Time `json:"oldest,omitempty"` // from when the oldest backup is that is kept, or that is made now if there is none
 }
 
 // Good is a backup that was made, put in its place and read again.
@@ -49,6 +50,16 @@ func LastScheduled(ctx context.Context, index kv.View) (*Good, *Failure, error) 
 	return now.Last, now.Failed, err
 }
 
+// KeptSince returns a moment from before all backups that the schedule of an index keeps: each content that they name was still held then, or later. Zero: there are none.
+// It is made for registry.Config.
+func KeptSince(ctx context.Context, index kv.View) (time.Time, error) {
+	now, _, err := readState(ctx, index)
+	if err != nil || now.Oldest == nil {
+		return time.Time{}, err
+	}
+	return now.Oldest.Add(-skew), nil
+}
+
 // readState returns the row. A damaged one counts as none, so that it does not keep backups from being made.
 func readState(ctx context.Context, v kv.View) (now state, row []byte, err error) {
 	row, err = v.Get(ctx, keyBackup)
@@ -74,7 +85,12 @@ func (s *Schedule) take(ctx context.Context, own string) (before state, mine boo
 			return err
 		}
 		mine = true
-		return before.taken(own, s.c.Now()).put(tx)
+		now := before.taken(own, s.c.Now())
+		if now.Oldest == nil {
+			oldest := s.c.Now().UTC().Round(0)
+			now.Oldest = &oldest
+		}
+		return now.put(tx)
 	})
 	return before, mine && err == nil, err
 }
