@@ -48,8 +48,8 @@ import (
 // DB is an index in a PostgreSQL database. It is safe for concurrent use.
 type DB struct {
 	config  Config
-	table   table      // known once the first connection is made
-	tables  sync.Mutex // held while that prepares them
+	table   table          // known once the first connection is made
+	tables  sync.Mutex     // held while that prepares them
 	single  *pgconn.Config // for connections outside the pool
 	pool    *pgxpool.Pool
 	log     *slog.Logger
