@@ -19,7 +19,8 @@ import (
 // blob and those that say which manifests name it sort alike, so that one walk along both shows every hold that no manifest of its repository explains.
 //
 //	a repository's hold goes when none of its manifests names the blob, and it was neither pushed nor relied on within the grace;
-//	a blob is doomed when no repository holds it (any more), and dies a while later (reap.go), unless somebody wanted it meanwhile (keep.go);
+//	a blob is doomed when no repository holds it (any more), and dies a while later (reap.go), unless somebody wanted it meanwhile (keep.go),
+//	and not as long as there is a backup that may need it;
 //	content without a row, which a crash may leave, is doomed as well (orphans.go).
 //
 // Each decision is made again in the transaction that carries it out. Manifests go when their last repository deletes them, uploads when they expire.
