@@ -126,11 +126,11 @@ const nothing = digest.Digest("sha256:000000000000000000000000000000000000000000
 // readyWait is how long a floor below may take to show that it answers.
 const readyWait = 3 * time.Second
 
-// Ready tells whether the floors below answer: nil if every request can be served now.
+// Ready tells whether the floors below answer: nil if every request can be served now. A program that a newer one has taken the index from meanwhile is not ready.
 func (r *Registry) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWait)
 	defer cancel()
-	if _, err := r.index.Get(ctx, keyVersion); err != nil {
+	if _, err := knownVersion(ctx, r.index); err != nil {
 		return fmt.Errorf("index: %w", err)
 	}
 	if _, err := r.uploads.Get(ctx, keyVersion); err != nil && !errors.Is(err, kv.ErrNotFound) {

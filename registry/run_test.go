@@ -32,6 +32,10 @@ func TestOpen_refuses_an_index_of_another_time(t *testing.T) {
 	if again := open(t, func(c *Config) { c.Index, c.Blobs = r.index, r.blobs }); again.ManifestBytes() != DefaultManifestBytes {
 		t.Errorf("manifests of %d bytes", again.ManifestBytes())
 	}
+	set(t, r.index, keyVersion, []byte(strconv.Itoa(IndexVersion+1))) // by a newer program beside it
+	if err := r.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "newer") {
+		t.Errorf("ready on an index of a newer version: %v", err)
+	}
 	if err := r.index.Close(); err != nil {
 		t.Fatal(err)
 	}
