@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -307,15 +308,20 @@ func TestRefusals_of_the_provider(t *testing.T) {
 	}
 }
 
-// logs wants a line of the registry's log that holds all of these.
+// logs wants a line of the registry's log that holds all of these. A request's line is written when it has been answered.
 func (h *house) logs(parts ...string) {
 	h.t.Helper()
-	for line := range strings.Lines(h.registry.log.String()) {
-		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for line := range strings.Lines(h.registry.log.String()) {
+			if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			h.t.Errorf("no line of the log has all of %q", parts)
 			return
 		}
 	}
-	h.t.Errorf("no line of the log has all of %q", parts)
 }
 
 // TestProvider_that_is_down when the registry starts keeps nobody out but those who need it, and them only as long as it is down.
