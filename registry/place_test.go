@@ -121,7 +121,7 @@ func TestPlace_beside_the_reaper(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock.advance(r.doomed + time.Second)
-	batch, err := r.condemned(t.Context(), prefixDoomed, "~")
+	batch, err := r.condemned(t.Context(), prefixDoomed)
 	if err == nil {
 		batch, err = r.condemn(t.Context(), batch)
 	}

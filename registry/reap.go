@@ -42,12 +42,8 @@ type reaping struct {
 
 // Reap deletes the blobs that were doomed long enough ago and that nobody has wanted since. What it could not finish, the next one does. Several may reap at once.
 func (r *Registry) Reap(ctx context.Context) (done Reaped, err error) {
-	kept, err := r.kept(ctx)
-	if err != nil {
-		return done, fmt.Errorf("delete what nobody holds: look which of it backups may need: %w", err)
-	}
 	for from := prefixDoomed; ; {
-		batch, err := r.condemned(ctx, from, kept)
+		batch, err := r.condemned(ctx, from)
 		if err != nil || len(batch) == 0 {
 			return done, err
 		}
@@ -84,8 +80,12 @@ func (r *Registry) kept(ctx context.Context) (from string, err error) {
 	return keyDoomed(since, ""), nil
 }
 
-// condemned returns the next blobs whose time is over.
-func (r *Registry) condemned(ctx context.Context, from, kept string) (batch []reaping, err error) {
+// condemned returns the next blobs whose time is over. It looks each time what backups may need: one may have begun meanwhile.
+func (r *Registry) condemned(ctx context.Context, from string) (batch []reaping, err error) {
+	kept, err := r.kept(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look which of what nobody holds backups may need: %w", err)
+	}
 	end := keyDoomed(r.now().Add(-r.doomed), "")
 	for pair, err := range r.index.Scan(ctx, from, end) {
 		if err != nil {

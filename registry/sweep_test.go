@@ -275,7 +275,7 @@ func TestReap_waits_for_nobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock.advance(r.doomed + time.Second)
-	batch, err := r.condemned(t.Context(), prefixDoomed, "~")
+	batch, err := r.condemned(t.Context(), prefixDoomed)
 	if err != nil || len(batch) != 1 {
 		t.Fatal(batch, err)
 	}

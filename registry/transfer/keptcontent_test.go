@@ -94,4 +94,12 @@ func TestKeptSince(t *testing.T) {
 		since("a day", w.now().Add(-min(time.Duration(day), 2)*24*time.Hour-skew))
 		w.pass(24 * time.Hour)
 	}
+	if err := first.index.Update(t.Context(), func(tx kv.Tx) error { tx.Put(keyBackup, []byte("{nonsense")); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := KeptSince(t.Context(), first.index); err == nil {
+		t.Errorf("of a damaged row: %s, want an error", got)
+	}
+	does(t, "after damage", s, true)
+	since("after damage", w.now().Add(-2*24*time.Hour-skew))
 }

@@ -51,9 +51,12 @@ func LastScheduled(ctx context.Context, index kv.View) (*Good, *Failure, error) 
 }
 
 // KeptSince returns a moment from before all backups that the schedule of an index keeps: each content that they name was still held then, or later. Zero: there are none.
-// It is made for registry.Config.
+// It is made for registry.Config. A row that is damaged is an error: until the next backup writes it anew nobody knows what may go.
 func KeptSince(ctx context.Context, index kv.View) (time.Time, error) {
-	now, _, err := readState(ctx, index)
+	now, row, err := readState(ctx, index)
+	if err == nil && row != nil && json.Unmarshal(row, &state{}) != nil {
+		err = fmt.Errorf("the row %s is damaged; the next scheduled backup writes it anew", keyBackup)
+	}
 	if err != nil || now.Oldest == nil {
 		return time.Time{}, err
 	}
